@@ -1,0 +1,12 @@
+# Libraries from the distribution; `make deps` installs them.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+set(Boost_USE_STATIC_LIBS ON)  # the agent is one static program
+find_package(Boost 1.81 REQUIRED COMPONENTS json)
+pkg_check_modules(LIBVIRT REQUIRED IMPORTED_TARGET libvirt libvirt-qemu)
+pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
+pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
+pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
+pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-cpp)
+pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)

@@ -1,0 +1,65 @@
+#pragma once
+/// Virtual machines, as sprite/ sees them. The one implementation that runs them is libvirt.h's.
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "base/result.h"
+
+namespace sprite::vm {
+
+/// How the guest's processors run. KVM only where the CPU shows vmx/svm and /dev/kvm opens for us.
+enum class Accelerator { kvm, emulation };
+
+enum class State { absent, running, paused };
+
+/// Everything a machine is made of. Paths are absolute; the sockets' are short enough for sun_path (107 bytes).
+struct MachineSpec {
+  std::string id;             ///< The sprite's id; the machine's name in libvirt is derived from it.
+  std::string hostname;       ///< For people reading `virsh list`.
+  Path kernel, initramfs;
+  std::string kernel_arguments;
+  std::uint64_t memory_bytes = 0;
+  unsigned vcpus = 1;
+  Path memory_file;           ///< Shared mapping of the whole RAM; made (sparse, 0600) by start().
+  Path disk_socket;           ///< Our NBD server; QEMU reconnects to it for as long as it takes.
+  std::string disk_export;
+  Path channel_socket;        ///< QEMU listens here; what we connect to is the guest's port "sprite.channel".
+  Path console_log;           ///< Serial console; bounded, the older half is dropped at the limit.
+  Path runtime_directory;     ///< For what lives as long as the machine (network helper's socket and log).
+  std::string mac_address;
+};
+
+struct Facts {
+  Accelerator accelerator = Accelerator::emulation;
+  std::string accelerator_reason;  ///< "the CPU shows neither vmx nor svm"
+  std::string qemu_version, libvirt_version;
+  std::string network;             ///< "passt" or "user": see network.h
+};
+
+/// Starts, finds, pauses and ends machines. Calls block (tens of ms to seconds) and may come from several threads.
+class Hypervisor {
+ public:
+  virtual ~Hypervisor() = default;
+  virtual Facts facts() = 0;
+  /// Starts a machine; its kernel runs when this returns. Errors: exists, no_space, unavailable (with QEMU's own words).
+  virtual Result<> start(const MachineSpec& spec) = 0;
+  /// Errors: unavailable.
+  virtual Result<State> state(const std::string& id) = 0;
+  /// Ids of the machines that exist, running or paused; also those that an earlier process of ours started.
+  virtual Result<std::vector<std::string>> list() = 0;
+  /// Stops the processors; RAM stays. Idempotent. Errors: not_found, unavailable.
+  virtual Result<> pause(const std::string& id) = 0;
+  virtual Result<> resume(const std::string& id) = 0;
+  /// Ends the machine at once, as pulling its plug does, and removes its memory file and sockets. An absent one is fine.
+  /// Errors: unavailable.
+  virtual Result<> destroy(const std::string& id) = 0;
+  /// Called (on a thread of the hypervisor's) when a machine ends by itself: guest power-off, QEMU's death.
+  virtual void on_ended(std::function<void(const std::string& id, const std::string& reason)> callback) = 0;
+};
+
+}  // namespace sprite::vm
