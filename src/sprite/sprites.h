@@ -18,45 +18,41 @@ namespace sprite {
 
 namespace asio = boost::asio;
 
+/// An interface because api/ is tested against a double; open.h makes the real one.
 class Sprites {
  public:
-  struct Impl;
-  explicit Sprites(std::shared_ptr<Impl> impl);
-  ~Sprites();
+  virtual ~Sprites() = default;
 
   /// A new sprite, running and ready for exec. Errors: exists, invalid (name, sizes, no such image), no_space, unavailable.
-  asio::awaitable<Result<wire::Sprite>> create(wire::CreateRequest request);
+  virtual asio::awaitable<Result<wire::Sprite>> create(wire::CreateRequest request) = 0;
   /// Errors: not_found.
-  Result<wire::Sprite> get(const std::string& name) const;
+  virtual Result<wire::Sprite> get(const std::string& name) const = 0;
   /// Sorted by name.
-  std::vector<wire::Sprite> list() const;
+  virtual std::vector<wire::Sprite> list() const = 0;
   /// Errors: not_found, invalid.
-  asio::awaitable<Result<wire::Sprite>> update(std::string name, wire::UpdateRequest request);
+  virtual asio::awaitable<Result<wire::Sprite>> update(std::string name, wire::UpdateRequest request) = 0;
   /// Ends the VM and deletes the disk. Errors: not_found, unavailable.
-  asio::awaitable<Result<>> destroy(std::string name);
+  virtual asio::awaitable<Result<>> destroy(std::string name) = 0;
 
   /// A running VM whose agent answers; a no-op if that is so. Errors: not_found, no_space, unavailable.
-  asio::awaitable<Result<wire::Sprite>> start(std::string name);
+  virtual asio::awaitable<Result<wire::Sprite>> start(std::string name) = 0;
   /// Programs end, the filesystem is unmounted, the VM is gone; the disk stays. A VM whose agent does not answer within
   /// 10 s is ended all the same. Errors: not_found, unavailable.
-  asio::awaitable<Result<wire::Sprite>> stop(std::string name);
-  asio::awaitable<Result<wire::Sprite>> restart(std::string name);
+  virtual asio::awaitable<Result<wire::Sprite>> stop(std::string name) = 0;
+  virtual asio::awaitable<Result<wire::Sprite>> restart(std::string name) = 0;
 
   /// Wakes the sprite if need be and opens a byte stream to its agent's HTTP server. Errors: as start().
-  asio::awaitable<Result<Stream>> connect(std::string name);
+  virtual asio::awaitable<Result<Stream>> connect(std::string name) = 0;
   /// What the agent says of itself, without waking. Errors: not_found, unavailable (not running, no answer).
-  asio::awaitable<Result<wire::AgentStatus>> agent_status(std::string name);
+  virtual asio::awaitable<Result<wire::AgentStatus>> agent_status(std::string name) = 0;
 
   /// The VM's serial console of this and the last boot, at most 1 MiB. Errors: not_found.
-  Result<std::string> console_log(const std::string& name) const;
+  virtual Result<std::string> console_log(const std::string& name) const = 0;
 
   /// Calls `changed` after each change of a sprite (created, status, updated, destroyed) until the result is destroyed.
-  std::shared_ptr<void> watch(std::function<void(const wire::Sprite&)> changed);
+  virtual std::shared_ptr<void> watch(std::function<void(const wire::Sprite&)> changed) = 0;
 
-  wire::DaemonStatus daemon_status() const;
-
- private:
-  std::shared_ptr<Impl> impl_;
+  virtual wire::DaemonStatus daemon_status() const = 0;
 };
 
 }  // namespace sprite

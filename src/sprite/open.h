@@ -1,0 +1,31 @@
+#pragma once
+/// Makes the real Sprites: the one place where store, nbd, vm and channel meet.
+#include <boost/asio/any_io_executor.hpp>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/file.h"
+#include "base/result.h"
+#include "sprite/sprites.h"
+
+namespace sprite {
+
+/// From the settings; all paths absolute.
+struct SpritesOptions {
+  Path data_dir, runtime_dir, state_dir, memory_dir;
+  std::string default_image = "base";
+  std::uint64_t default_memory_bytes = 0;
+  unsigned default_vcpus = 0;
+  std::string hypervisor_uri;           ///< "" = libvirt embedded in this process
+  std::string accelerator = "auto";     ///< "auto", "kvm" or "emulation"
+  std::string network = "auto";         ///< "auto", "passt" or "user"
+  std::string url;                      ///< of this daemon's loopback listener; a sprite's URL is made from it
+};
+
+/// Opens the disks and machines of every sprite found, those left running by an earlier daemon included. libvirt is opened
+/// behind, so that this returns at once; the first start waits for it. Calls run on `executor` (one thread).
+/// Errors: denied (directories), corrupt, no_space, unavailable.
+Result<std::shared_ptr<Sprites>> open_sprites(asio::any_io_executor executor, const SpritesOptions& options);
+
+}  // namespace sprite
