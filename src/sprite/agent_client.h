@@ -1,0 +1,20 @@
+#pragma once
+/// Calls of the daemon to the agent (ARCHITECTURE.md, section 7), each over a channel stream of its own.
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+
+#include "base/result.h"
+#include "base/stream.h"
+#include "wire/types.h"
+
+namespace sprite::agent_client {
+
+/// Gives the machine its identity, clock and entropy; returns when programs may run in it. Safe to repeat.
+/// Errors: those the agent answered; unavailable (no answer within `limit`).
+boost::asio::awaitable<Result<wire::AgentStatus>> configure(Stream stream, wire::Configure identity, std::chrono::milliseconds limit);
+/// Errors: unavailable.
+boost::asio::awaitable<Result<wire::AgentStatus>> status(Stream stream, std::chrono::milliseconds limit);
+/// Ends programs, unmounts, and has the power go off soon after the answer. Errors: unavailable.
+boost::asio::awaitable<Result<>> shutdown(Stream stream, std::chrono::milliseconds limit);
+
+}  // namespace sprite::agent_client

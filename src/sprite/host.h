@@ -1,0 +1,49 @@
+#pragma once
+/// What all sprites of a daemon share: its threads, the hypervisor, where things lie.
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/file.h"
+#include "sprite/open.h"
+#include "sprite/turns.h"
+#include "vm/hypervisor.h"
+
+namespace sprite {
+
+class Host {
+ public:
+  Host(asio::any_io_executor executor, SpritesOptions options);
+  ~Host();
+
+  const SpritesOptions& options() const { return options_; }
+  asio::any_io_executor executor() const { return executor_; }
+  asio::thread_pool& pool() { return pool_; }
+
+  /// The hypervisor, opened by the first who asks (4 to 8 s on a machine's first use). Errors: unavailable; the next call tries again.
+  asio::awaitable<Result<vm::Hypervisor*>> hypervisor();
+  /// What is known of it without waiting; empty until it is open.
+  vm::Facts facts() const { return facts_; }
+  /// Called on the executor when a machine ended by itself. Set once, before the first hypervisor().
+  void on_ended(std::function<void(std::string id, std::string reason)> callback) { ended_ = std::move(callback); }
+
+  /// The first 12 hex digits of the uuid in a sprite's id: short enough for socket paths.
+  static std::string short_id(const std::string& sprite_id);
+  Path sprites_dir() const { return options_.data_dir / "sprites"; }
+  Path images_dir() const { return options_.data_dir / "images"; }
+  Path vm_dir(const std::string& sprite_id) const { return options_.runtime_dir / "vm" / short_id(sprite_id); }
+
+ private:
+  asio::any_io_executor executor_;
+  SpritesOptions options_;
+  asio::thread_pool pool_;
+  Turns opening_;
+  std::unique_ptr<vm::Hypervisor> hypervisor_;
+  vm::Facts facts_;
+  std::function<void(std::string, std::string)> ended_;
+};
+
+}  // namespace sprite

@@ -1,0 +1,36 @@
+#pragma once
+/// What is durable about a sprite besides its disk: name, settings, times. Kept in its folder's volume.db.
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "base/result.h"
+#include "wire/types.h"
+
+namespace sprite {
+
+struct Record {
+  std::string id{};      ///< "sprite-<uuid>"
+  std::string name{};
+  std::string image{};   ///< the image's digest
+  std::string image_name{};
+  std::uint64_t memory_bytes = 0;
+  unsigned vcpus = 0;
+  std::string mac_address{};
+  wire::UrlSettings url_settings{};
+  std::vector<std::string> labels{};
+  std::map<std::string, std::string> environment{};
+  std::string created_at{}, updated_at{};  ///< RFC 3339
+  std::optional<std::string> last_running_at{};
+};
+
+/// Errors: not_found, corrupt, unavailable.
+Result<Record> load_record(const Path& sprite_dir);
+/// Durable when it returns. Errors: no_space, unavailable.
+Result<> save_record(const Path& sprite_dir, const Record& record);
+
+}  // namespace sprite

@@ -1,0 +1,60 @@
+#pragma once
+/// Turns: a first-come-first-served lock for coroutines of one executor.
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <deque>
+#include <memory>
+
+namespace sprite {
+
+/// Lets one coroutine at a time have its turn. All use is on one executor, so no atomic state is needed.
+class Turns {
+  struct State {
+    bool taken = false;
+    std::deque<std::shared_ptr<boost::asio::steady_timer>> waiting;  // a timer that never fires, cancelled to wake
+  };
+
+ public:
+  /// The turn; given back when destroyed.
+  class Turn {
+   public:
+    explicit Turn(std::shared_ptr<State> state) : state_(std::move(state)) {}
+    Turn(Turn&&) noexcept = default;
+    Turn& operator=(Turn&&) = delete;
+    ~Turn() {
+      if (!state_) return;
+      if (state_->waiting.empty()) {
+        state_->taken = false;
+        return;
+      }
+      state_->waiting.front()->cancel();  // the turn passes on; `taken` stays true
+      state_->waiting.pop_front();
+    }
+
+   private:
+    std::shared_ptr<State> state_;
+  };
+
+  /// Waits for those that came before.
+  boost::asio::awaitable<Turn> take() {
+    const std::shared_ptr<State> state = state_;
+    if (!state->taken) {
+      state->taken = true;
+      co_return Turn(state);
+    }
+    auto timer = std::make_shared<boost::asio::steady_timer>(co_await boost::asio::this_coro::executor,
+                                                             boost::asio::steady_timer::time_point::max());
+    state->waiting.push_back(timer);
+    boost::system::error_code cancelled;
+    co_await timer->async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, cancelled));
+    co_return Turn(state);
+  }
+
+ private:
+  std::shared_ptr<State> state_ = std::make_shared<State>();
+};
+
+}  // namespace sprite
