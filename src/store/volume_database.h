@@ -1,0 +1,11 @@
+#pragma once
+/// volume.db: what survives of a volume besides its layers' bytes. It is not on the path of reads and writes.
+#include "meta/database.h"
+
+namespace sprite::store {
+
+/// Opens (or makes) volume.db in a sprite's folder at its newest schema (schema.sql); others than the store keep their
+/// rows in it too. Errors: as meta::Database::open().
+Result<meta::Database> open_volume_database(const Path& directory);
+
+}  // namespace sprite::store
