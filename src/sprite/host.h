@@ -34,6 +34,8 @@ class Host {
   static std::string short_id(const std::string& sprite_id);
   Path sprites_dir() const { return options_.data_dir / "sprites"; }
   Path images_dir() const { return options_.data_dir / "images"; }
+  Path sprite_dir(const std::string& sprite_id) const { return sprites_dir() / sprite_id; }
+  Path console_log(const std::string& sprite_id) const { return sprite_dir(sprite_id) / "console.log"; }
   Path vm_dir(const std::string& sprite_id) const { return options_.runtime_dir / "vm" / short_id(sprite_id); }
 
  private:

@@ -53,6 +53,9 @@ class Sprites {
   virtual std::shared_ptr<void> watch(std::function<void(const wire::Sprite&)> changed) = 0;
 
   virtual wire::DaemonStatus daemon_status() const = 0;
+
+  /// Makes every disk durable and stops serving it; machines wait for the next daemon. Blocks; nothing may be called after it.
+  virtual void close() = 0;
 };
 
 }  // namespace sprite

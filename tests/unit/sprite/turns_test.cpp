@@ -1,0 +1,44 @@
+#include "sprite/turns.h"
+
+#include <doctest/doctest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <string>
+
+using namespace sprite;
+namespace asio = boost::asio;
+
+namespace {
+
+asio::awaitable<void> work(Turns& turns, std::string& trace, char name) {
+  const Turns::Turn turn = co_await turns.take();
+  trace += name;
+  asio::steady_timer timer(co_await asio::this_coro::executor, std::chrono::milliseconds(2));
+  co_await timer.async_wait(asio::use_awaitable);
+  trace += name;
+}
+
+}  // namespace
+
+TEST_CASE("one coroutine at a time has its turn, in the order in which they came") {
+  asio::io_context io;
+  Turns turns;
+  std::string trace;
+  for (const char name : std::string("abcdef")) asio::co_spawn(io, work(turns, trace, name), asio::detached);
+  io.run();
+  CHECK(trace == "aabbccddeeff");
+}
+
+TEST_CASE("a turn that was given back can be taken again, and a destroyed Turns harms no one who waits") {
+  asio::io_context io;
+  auto turns = std::make_unique<Turns>();
+  std::string trace;
+  asio::co_spawn(io, work(*turns, trace, 'a'), asio::detached);
+  asio::co_spawn(io, work(*turns, trace, 'b'), asio::detached);
+  io.run_for(std::chrono::milliseconds(1));
+  turns.reset();
+  io.run();
+  CHECK(trace == "aabb");
+}
