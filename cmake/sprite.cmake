@@ -2,7 +2,7 @@
 
 add_library(sprite_options INTERFACE)
 target_compile_options(sprite_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror
-  -Wno-restrict -Wno-stringop-overflow -Wno-maybe-uninitialized -Wno-array-bounds  # GCC 12 is wrong about std::string and coroutines
+  -Wno-restrict -Wno-stringop-overflow -Wno-maybe-uninitialized -Wno-array-bounds -Wno-mismatched-new-delete  # GCC 12 is wrong about std::string and coroutines
   $<$<BOOL:${CCACHE}>:-fpch-preprocess>)
 target_include_directories(sprite_options INTERFACE ${PROJECT_SOURCE_DIR}/src)
 target_compile_definitions(sprite_options INTERFACE

@@ -34,11 +34,13 @@ struct Endpoint {
 /// Errors: not_found (no socket there), unavailable (refused, no answer in 5 s).
 asio::awaitable<Result<Stream>> connect(Endpoint endpoint);
 
-/// Sends the request and reads the whole answer (at most 64 MiB). Errors: unavailable. A status of 400 or more is not an error here.
+/// Sends the request and reads the whole answer (at most 64 MiB). Errors: unavailable. A status of 400 or more is not
+/// an error here.
 asio::awaitable<Result<Response>> fetch(Stream& stream, const Request& request);
-/// Sends the request; hands each part of the body to `on_part` as it arrives (one call a chunk where the answer is chunked).
-/// Returns the answer without its body. Errors: unavailable.
-asio::awaitable<Result<Response>> fetch_streaming(Stream& stream, const Request& request, std::function<void(std::string_view)> on_part);
+/// Sends the request; hands each part of the body to `on_part` as it arrives (one call a chunk where the answer is
+/// chunked). Returns the answer without its body. Errors: unavailable.
+asio::awaitable<Result<Response>> fetch_streaming(Stream& stream, const Request& request,
+                                                  std::function<void(std::string_view)> on_part);
 /// Upgrades to WebSocket. Errors: those the server answered (its error shape turned back into an Error), unavailable.
 asio::awaitable<Result<std::unique_ptr<WebSocket>>> open_websocket(Stream stream, const Request& request);
 

@@ -4,7 +4,7 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/string_body.hpp>
-#include <boost/json/value.hpp>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -51,13 +51,13 @@ class Exchange {
   virtual bool wants_upgrade() const = 0;
   virtual asio::any_io_executor executor() = 0;
 
-  /// The whole body. Errors: invalid (larger than `limit_bytes`, answered as 413 by the caller), unavailable (connection lost).
+  /// The whole body. Errors: invalid (larger than `limit_bytes`), unavailable (connection lost).
   virtual asio::awaitable<Result<std::string>> read_body(std::size_t limit_bytes) = 0;
   /// The next part of the body, empty at its end. Errors: unavailable.
   virtual asio::awaitable<Result<std::string>> read_body_some() = 0;
 
   virtual asio::awaitable<void> respond(Response response) = 0;
-  /// Sprites' error shape: {"error": kind, "message": text, "hint"?, "because"?}, status by the error's kind.
+  /// As error_response(); 413 if read_body() found the body too large.
   virtual asio::awaitable<void> respond_error(const Error& error) = 0;
   /// Starts a chunked answer; then each write_chunk() is exactly one HTTP chunk, sent at once. Errors: unavailable.
   virtual asio::awaitable<Result<>> begin_stream(int status, std::string content_type) = 0;
@@ -76,6 +76,7 @@ using Handler = std::function<asio::awaitable<void>(Exchange&)>;
 
 /// Routes like {"GET", "/v1/sprites/{name}/exec", handler}. "{rest...}" as the last segment matches any tail.
 /// "*" as the method matches any. The first route that matches wins; a path known with other methods answers 405.
+/// HEAD without a route of its own is answered by GET's, less the body.
 class Router {
  public:
   Router& add(std::string method, std::string pattern, Handler handler);
@@ -83,8 +84,10 @@ class Router {
   struct Match {
     const Handler* handler = nullptr;
     std::map<std::string, std::string> parameters;
-    bool method_known = true;  ///< False: the path exists, but not with this method.
+    bool method_known = true;          ///< False: the path exists, but not with this method.
+    std::vector<std::string> allowed;  ///< Then: the methods that it has.
   };
+  /// `path` is still percent-encoded.
   Match find(std::string_view method, std::string_view path) const;
 
  private:
@@ -96,20 +99,32 @@ class Router {
   std::vector<Route> routes_;
 };
 
-/// Runs before each handler; an Error ends the request with it (the bearer token check, for one).
-using Guard = std::function<Result<>(const RequestHead&)>;
+/// Runs before each handler; an answer ends the request with it (the bearer token check, for one).
+using Guard = std::function<std::optional<Response>(const RequestHead&)>;
 
-/// Serves HTTP on connections until they end. `router` must outlive every connection.
+/// The Sprites API's error shape: {"error": kind, "message": text, "kind", "hint"?, "because"?}, status by the error's
+/// kind.
+Response error_response(const Error& error);
+
+/// How patient a server is.
+struct Patience {
+  std::chrono::milliseconds head{30'000};   ///< From a request's first byte to the end of its head.
+  std::chrono::milliseconds idle{120'000};  ///< Between requests.
+};
+
+/// Serves HTTP on connections until they end, all on `executor` (one thread or a strand). `router` must outlive every
+/// connection.
 class Server {
  public:
-  Server(asio::any_io_executor executor, const Router& router, Guard guard = {});
+  Server(asio::any_io_executor executor, const Router& router, Guard guard = {}, Patience patience = {});
   ~Server();
 
   /// Serves one connection; returns at once.
   void serve(Stream stream);
-  /// Accepts on an already listening socket (AF_UNIX or AF_INET), refusing Unix peers whose uid is neither ours nor root's.
+  /// Accepts on an already listening socket (AF_UNIX or AF_INET), refusing Unix peers whose uid is neither ours nor
+  /// root's.
   void listen(Fd listening_socket);
-  /// Stops accepting and closes every connection.
+  /// Stops accepting and closes every connection, those that became WebSockets or were taken included.
   void stop();
 
  private:
@@ -117,15 +132,16 @@ class Server {
   std::shared_ptr<Shared> shared_;
 };
 
-/// A listening Unix socket at `path` (made with umask 077 in a private directory). Errors: busy (somebody answers there),
-/// as system_error. A socket that nobody answers on is replaced.
+/// A listening Unix socket at `path` (made with umask 077 in a private directory). Errors: busy (somebody answers
+/// there), as system_error. A socket that nobody answers on is replaced.
 Result<Fd> listen_unix(const Path& path);
 /// A listening TCP socket on 127.0.0.1; port 0 takes a free one. Errors: busy, as system_error.
 Result<std::pair<Fd, std::uint16_t>> listen_loopback(std::uint16_t port);
 
 /// The connected socket as a Stream.
 Stream make_stream(asio::any_io_executor executor, Fd socket);
-/// Copies bytes both ways until both directions have ended; half-closes are passed on.
+/// Copies bytes both ways until both directions have ended; half-closes are passed on. `a` is the client: once `b` has
+/// ended its answer, `a` has 30 s to end too.
 asio::awaitable<void> relay(Stream a, Stream b, std::string first_for_b = {});
 
 }  // namespace sprite::http

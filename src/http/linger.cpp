@@ -1,0 +1,28 @@
+#include "http/linger.h"
+
+#include <array>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "http/deadline.h"
+
+namespace sprite::http {
+namespace {
+
+/// Long, since a reader may well sit behind a pager; a peer that is gone ends the stream at once.
+constexpr std::chrono::hours limit{1};
+
+}  // namespace
+
+asio::awaitable<void> linger(Stream stream) {
+  stream.shutdown_send();
+  Deadline deadline(stream, limit);
+  std::array<char, 4096> discarded;
+  for (;;) {
+    auto [ended, count] = co_await stream.async_read_some(asio::buffer(discarded), asio::as_tuple(asio::use_awaitable));
+    if (ended) break;
+  }
+  stream.close();
+}
+
+}  // namespace sprite::http
