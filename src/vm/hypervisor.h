@@ -19,18 +19,18 @@ enum class State { absent, running, paused };
 
 /// Everything a machine is made of. Paths are absolute; the sockets' are short enough for sun_path (107 bytes).
 struct MachineSpec {
-  std::string id;             ///< The sprite's id; the machine's name in libvirt is derived from it.
-  std::string hostname;       ///< For people reading `virsh list`.
+  std::string id;        ///< The sprite's id; the machine's name in libvirt is derived from it.
+  std::string hostname;  ///< For people reading `virsh list`.
   Path kernel, initramfs;
   std::string kernel_arguments;
   std::uint64_t memory_bytes = 0;
   unsigned vcpus = 1;
-  Path memory_file;           ///< Shared mapping of the whole RAM; made (sparse, 0600) by start().
-  Path disk_socket;           ///< Our NBD server; QEMU reconnects to it for as long as it takes.
+  Path memory_file;  ///< Shared mapping of the whole RAM; made (sparse, 0600) by start().
+  Path disk_socket;  ///< Our NBD server; QEMU reconnects to it for as long as it takes.
   std::string disk_export;
-  Path channel_socket;        ///< QEMU listens here; what we connect to is the guest's port "sprite.channel".
-  Path console_log;           ///< Serial console; bounded, the older half is dropped at the limit.
-  Path runtime_directory;     ///< For what lives as long as the machine (network helper's socket and log).
+  Path channel_socket;     ///< QEMU listens here; what we connect to is the guest's port "sprite.channel".
+  Path console_log;        ///< Serial console; bounded, the older half is dropped at the limit.
+  Path runtime_directory;  ///< For what lives as long as the machine (network helper's socket and log).
   std::string mac_address;
 };
 
@@ -38,7 +38,9 @@ struct Facts {
   Accelerator accelerator = Accelerator::emulation;
   std::string accelerator_reason;  ///< "the CPU shows neither vmx nor svm"
   std::string qemu_version, libvirt_version;
-  std::string network;             ///< "passt" or "user": see network.h
+  std::string network;         ///< "passt" or "user": see network.h
+  std::string network_reason;  ///< Why not passt; empty for passt.
+  std::string machine_type;    ///< Versioned: "pc-q35-7.2".
 };
 
 /// Starts, finds, pauses and ends machines. Calls block (tens of ms to seconds) and may come from several threads.
@@ -46,7 +48,8 @@ class Hypervisor {
  public:
   virtual ~Hypervisor() = default;
   virtual Facts facts() = 0;
-  /// Starts a machine; its kernel runs when this returns. Errors: exists, no_space, unavailable (with QEMU's own words).
+  /// Starts a machine; its kernel runs when this returns. Errors: exists, no_space, unavailable (with QEMU's own
+  /// words).
   virtual Result<> start(const MachineSpec& spec) = 0;
   /// Errors: unavailable.
   virtual Result<State> state(const std::string& id) = 0;
@@ -55,8 +58,8 @@ class Hypervisor {
   /// Stops the processors; RAM stays. Idempotent. Errors: not_found, unavailable.
   virtual Result<> pause(const std::string& id) = 0;
   virtual Result<> resume(const std::string& id) = 0;
-  /// Ends the machine at once, as pulling its plug does, and removes its memory file and sockets. An absent one is fine.
-  /// Errors: unavailable.
+  /// Ends the machine at once, as pulling its plug does, and removes its memory file and sockets. An absent one is
+  /// fine. Errors: unavailable.
   virtual Result<> destroy(const std::string& id) = 0;
   /// Called (on a thread of the hypervisor's) when a machine ends by itself: guest power-off, QEMU's death.
   virtual void on_ended(std::function<void(const std::string& id, const std::string& reason)> callback) = 0;

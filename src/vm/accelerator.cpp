@@ -1,0 +1,62 @@
+#include "vm/accelerator.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/text.h"
+
+namespace sprite::vm {
+namespace {
+
+/// The virtualization flag of the first processor, or nothing.
+std::string_view virtualization_flag(std::string_view cpuinfo) {
+  for (const std::string& line : split(cpuinfo, '\n')) {
+    if (!line.starts_with("flags")) continue;
+    for (const std::string& word : split(line, ' ')) {
+      if (word == "vmx") return "vmx";
+      if (word == "svm") return "svm";
+    }
+    return {};
+  }
+  return {};
+}
+
+/// Why KVM cannot work here; empty when it can.
+std::string obstacle(std::string_view flag, int kvm_open_errno) {
+  if (flag.empty()) return "the CPU shows neither vmx nor svm";
+  if (kvm_open_errno == ENOENT)
+    return "there is no /dev/kvm (is virtualization on in the firmware, and module kvm loaded?)";
+  if (kvm_open_errno == EACCES) return "/dev/kvm is closed to us (are you in group kvm?)";
+  if (kvm_open_errno != 0) return std::string("/dev/kvm does not open: ") + std::strerror(kvm_open_errno);
+  return {};
+}
+
+std::string hint_for(int kvm_open_errno) {
+  if (kvm_open_errno == EACCES) return "run `sudo usermod -aG kvm $USER` and log in again";
+  return "set hypervisor.accelerator to 'auto' to run in emulation";
+}
+
+}  // namespace
+
+Result<AcceleratorDecision> decide_accelerator(AcceleratorChoice choice, std::string_view cpuinfo, int kvm_open_errno) {
+  if (choice == AcceleratorChoice::emulation)
+    return AcceleratorDecision{Accelerator::emulation, "the settings ask for emulation"};
+  const std::string_view flag = virtualization_flag(cpuinfo);
+  std::string why_not = obstacle(flag, kvm_open_errno);
+  if (why_not.empty())
+    return AcceleratorDecision{Accelerator::kvm, fmt::format("the CPU shows {} and /dev/kvm opens", flag)};
+  if (choice == AcceleratorChoice::kvm)
+    return Error{Error::Kind::unavailable,
+                 "the settings ask for KVM, which cannot work here",
+                 hint_for(kvm_open_errno),
+                 {why_not}};
+  return AcceleratorDecision{Accelerator::emulation, std::move(why_not)};
+}
+
+Result<AcceleratorDecision> detect_accelerator(AcceleratorChoice choice) {
+  TRY_LET(const std::string cpuinfo, read_file("/proc/cpuinfo"));
+  const Fd kvm(::open("/dev/kvm", O_RDWR | O_CLOEXEC));
+  return decide_accelerator(choice, cpuinfo, kvm ? 0 : errno);
+}
+
+}  // namespace sprite::vm

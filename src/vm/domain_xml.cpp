@@ -1,0 +1,174 @@
+#include "vm/domain_xml.h"
+
+#include <array>
+
+#include "vm/machine_files.h"
+
+namespace sprite::vm {
+namespace {
+
+/// `text` as it may stand between tags and in attributes.
+std::string xml(std::string_view text) {
+  std::string safe;
+  for (const char c : text) {
+    switch (c) {
+      case '&': safe += "&amp;"; break;
+      case '<': safe += "&lt;"; break;
+      case '>': safe += "&gt;"; break;
+      case '\'': safe += "&apos;"; break;
+      case '"': safe += "&quot;"; break;
+      default: safe += c;
+    }
+  }
+  return safe;
+}
+
+/// `text` as a value in a QEMU option list, where a comma is written twice.
+std::string option(std::string_view text) {
+  std::string safe;
+  for (const char c : text) {
+    safe += c;
+    if (c == ',') safe += c;
+  }
+  return safe;
+}
+
+/// Every device has its place on the root bus: a saved device state finds it again, and the guest's kernel has no root
+/// ports to search. QEMU itself takes 0x00, 0x1e and 0x1f.
+enum Slot { channel_slot = 2, random_slot = 3, balloon_slot = 4, disk_slot = 5, network_slot = 6 };
+
+std::string address(Slot slot) {
+  return fmt::format("<address type='pci' domain='0x0000' bus='0x00' slot='0x{:02x}' function='0x0'/>",
+                     static_cast<int>(slot));
+}
+
+// Parts of <domain>, in order.
+
+std::string identity(const MachineSpec& spec, const Platform&) {
+  return fmt::format("<name>{}</name>\n<uuid>{}</uuid>\n<title>{}</title>", domain_name(spec.id), xml(spec.id),
+                     xml(spec.hostname));
+}
+
+std::string generation(const MachineSpec&, const Platform&) { return "<genid/>"; }
+
+std::string resources(const MachineSpec& spec, const Platform&) {
+  return fmt::format("<memory unit='b'>{}</memory>\n<vcpu>{}</vcpu>", spec.memory_bytes, spec.vcpus);
+}
+
+std::string boot(const MachineSpec& spec, const Platform& platform) {
+  return fmt::format(
+      "<os>\n<type arch='x86_64' "
+      "machine='{}'>hvm</type>\n<kernel>{}</kernel>\n<initrd>{}</initrd>\n<cmdline>{}</cmdline>\n</os>",
+      platform.machine_type, xml(spec.kernel.string()), xml(spec.initramfs.string()), xml(spec.kernel_arguments));
+}
+
+std::string features(const MachineSpec&, const Platform&) { return "<features><acpi/><apic/></features>"; }
+
+/// KVM: the host's own CPU less what cannot be saved. Emulation: all that QEMU can, but for five-level page tables,
+/// which only make every walk longer.
+std::string cpu(const MachineSpec&, const Platform& platform) {
+  if (platform.accelerator == Accelerator::kvm) return "<cpu mode='host-passthrough' check='none' migratable='on'/>";
+  return "<cpu mode='maximum' check='none'><feature policy='disable' name='la57'/></cpu>";
+}
+
+std::string clock(const MachineSpec&, const Platform&) {
+  return "<clock offset='utc'><timer name='hpet' present='no'/></clock>";
+}
+
+/// A guest that reboots ends, too: the disk's owner decides whether it starts again.
+std::string ends(const MachineSpec&, const Platform&) {
+  return "<on_poweroff>destroy</on_poweroff>\n<on_reboot>destroy</on_reboot>\n<on_crash>destroy</on_crash>";
+}
+
+// Parts of <devices>, in order.
+
+std::string emulator(const MachineSpec&, const Platform& platform) {
+  return fmt::format("<emulator>{}</emulator>", xml(platform.emulator.string()));
+}
+
+std::string no_usb(const MachineSpec&, const Platform&) { return "<controller type='usb' model='none'/>"; }
+
+std::string console(const MachineSpec& spec, const Platform&) {
+  return fmt::format("<serial type='file'><source path='{}' append='on'/><target port='0'/></serial>",
+                     xml(spec.console_log.string()));
+}
+
+std::string channel(const MachineSpec& spec, const Platform&) {
+  return fmt::format(
+      "<controller type='virtio-serial' index='0' ports='2'>{}</controller>\n"
+      "<channel type='unix'><source mode='bind' path='{}'/><target type='virtio' name='sprite.channel'/></channel>",
+      address(channel_slot), xml(spec.channel_socket.string()));
+}
+
+std::string random_source(const MachineSpec&, const Platform&) {
+  return fmt::format("<rng model='virtio'><backend model='random'>/dev/urandom</backend>{}</rng>",
+                     address(random_slot));
+}
+
+/// Pages that the guest frees leave the memory file.
+std::string balloon(const MachineSpec&, const Platform&) {
+  return fmt::format("<memballoon model='virtio' freePageReporting='on'>{}</memballoon>", address(balloon_slot));
+}
+
+std::string no_video(const MachineSpec&, const Platform&) { return "<video><model type='none'/></video>"; }
+
+// QEMU options of our own, in order.
+
+using Options = std::vector<std::string>;
+
+Options memory(const MachineSpec& spec, const Platform&) {
+  return {"-object",
+          fmt::format("memory-backend-file,id=sprite.ram,mem-path={},size={},share=on",
+                      option(spec.memory_file.string()), spec.memory_bytes),
+          "-machine", "memory-backend=sprite.ram,vmport=off,sata=off,smbus=off,i8042=off"};
+}
+
+/// An I/O error pauses the machine and never reaches the guest; a server that went away is awaited.
+Options disk(const MachineSpec& spec, const Platform&) {
+  return {
+      "-blockdev",
+      fmt::format("driver=nbd,node-name=sprite.disk,server.type=unix,server.path={},export={},reconnect-delay={},"
+                  "discard=unmap,detect-zeroes=off",
+                  option(spec.disk_socket.string()), option(spec.disk_export), disk_reconnect_limit.count()),
+      "-device",
+      fmt::format("virtio-blk-pci,id=sprite.disk0,drive=sprite.disk,werror=stop,rerror=stop,bus=pcie.0,addr=0x{:02x}",
+                  static_cast<int>(disk_slot))};
+}
+
+Options network(const MachineSpec& spec, const Platform& platform) {
+  return {"-netdev",
+          netdev_option("sprite.net", platform.network, option(network_socket(spec.runtime_directory).string())),
+          "-device",
+          fmt::format("virtio-net-pci,id=sprite.net0,netdev=sprite.net,mac={},romfile=,bus=pcie.0,addr=0x{:02x}",
+                      option(spec.mac_address), static_cast<int>(network_slot))};
+}
+
+/// QEMU holds a lock on it while it lives, so the number in it is never another process's.
+Options process_id(const MachineSpec& spec, const Platform&) {
+  return {"-pidfile", pid_file(spec.runtime_directory).string()};
+}
+
+using XmlPart = std::string (*)(const MachineSpec&, const Platform&);
+using OptionPart = Options (*)(const MachineSpec&, const Platform&);
+
+constexpr std::array<XmlPart, 8> domain_parts{identity, generation, resources, boot, features, cpu, clock, ends};
+constexpr std::array<XmlPart, 7> device_parts{emulator, no_usb, console, channel, random_source, balloon, no_video};
+constexpr std::array<OptionPart, 4> option_parts{memory, disk, network, process_id};
+
+}  // namespace
+
+std::string domain_name(const std::string& id) { return "sprite-" + short_id(id); }
+
+std::string domain_xml(const MachineSpec& spec, const Platform& platform) {
+  std::string text = fmt::format("<domain type='{}' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>\n",
+                                 platform.accelerator == Accelerator::kvm ? "kvm" : "qemu");
+  for (const XmlPart part : domain_parts) text += part(spec, platform) + "\n";
+  text += "<devices>\n";
+  for (const XmlPart part : device_parts) text += part(spec, platform) + "\n";
+  text += "</devices>\n<qemu:commandline>\n";
+  for (const OptionPart part : option_parts)
+    for (const std::string& each : part(spec, platform)) text += fmt::format("<qemu:arg value='{}'/>\n", xml(each));
+  return text + "</qemu:commandline>\n</domain>\n";
+}
+
+}  // namespace sprite::vm

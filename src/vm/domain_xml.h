@@ -1,0 +1,25 @@
+#pragma once
+/// A MachineSpec as the XML that libvirt takes. Pure: the same input gives the same text (tests/unit/vm has it whole).
+#include <string>
+
+#include "vm/hypervisor.h"
+#include "vm/network.h"
+
+namespace sprite::vm {
+
+/// What is the same for every machine of this host.
+struct Platform {
+  Accelerator accelerator = Accelerator::emulation;
+  Path emulator;             ///< "/usr/bin/qemu-system-x86_64"
+  std::string machine_type;  ///< Versioned, "pc-q35-7.2": a saved RAM image fits no other.
+  Network network = Network::passt;
+};
+
+/// The machine's name in libvirt: "sprite-" and the first 12 hex digits of its id.
+std::string domain_name(const std::string& id);
+
+/// The domain's XML. Memory, disk and network go in as QEMU options: libvirt 9.0 has no path per domain for memory,
+/// drops the disk's reconnect delay silently, and refuses passt.
+std::string domain_xml(const MachineSpec& spec, const Platform& platform);
+
+}  // namespace sprite::vm

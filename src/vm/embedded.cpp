@@ -1,0 +1,71 @@
+#include "vm/embedded.h"
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include "base/text.h"
+
+namespace sprite::vm {
+namespace {
+
+/// QEMU's control socket lies in <root>/lib/qemu/domain-<number>-<name>/monitor.sock and must fit into 107 bytes.
+constexpr std::size_t root_limit = 107 - sizeof("/lib/qemu/domain-100000-sprite-0123456789ab/monitor.sock");
+
+/// What keeps libvirt to itself: no virtlogd, no chown, no labels, no namespaces and no cgroups, none of which it could
+/// set up as an ordinary user anyway.
+constexpr std::string_view configuration =
+    "# Written by sprite at every start.\n"
+    "stdio_handler = \"file\"\n"
+    "security_driver = \"none\"\n"
+    "remember_owner = 0\n"
+    "dynamic_ownership = 0\n"
+    "namespaces = []\n"
+    "cgroup_controllers = []\n";
+constexpr std::string_view configuration_of_root = "user = \"root\"\ngroup = \"root\"\n";
+
+}  // namespace
+
+Result<std::string> prepare_embedded(const Path& root) {
+  if (root.string().size() > root_limit)
+    return Error{Error::Kind::invalid,
+                 fmt::format("'{}' is too long for the sockets of QEMU below it", root.string()),
+                 fmt::format("set XDG_DATA_HOME so that this path has at most {} bytes", root_limit),
+                 {}};
+  const bool as_root = ::geteuid() == 0;
+  if (as_root && !::getpwnam("libvirt-qemu"))
+    return Error{
+        Error::Kind::unavailable,
+        "libvirt, run by root, wants a system user 'libvirt-qemu'",
+        "run `make deps`, or `useradd --system --user-group --no-create-home --shell /usr/sbin/nologin libvirt-qemu`",
+        {}};
+  TRY(make_private_directory(root));
+  TRY(make_directories(root / "etc"));
+  TRY(write_file_atomically(root / "etc" / "qemu.conf",
+                            std::string(configuration) + std::string(as_root ? configuration_of_root : "")));
+  return "qemu:///embed?root=" + root.string();
+}
+
+std::vector<std::string> last_words(const Path& log_directory, const std::string& domain) {
+  constexpr std::size_t most = 3;
+  std::vector<std::string> words;
+  const auto text = read_file(log_directory / (domain + ".log"));
+  if (!text) return words;
+  for (const std::string& line : split(*text, '\n')) {
+    if (line.find("starting up libvirt version") != std::string::npos) words.clear();
+    const auto at = line.find("qemu-system-x86_64: ");
+    if (at != std::string::npos) words.push_back(trim(line.substr(at)));
+  }
+  if (words.size() > most) words.erase(words.begin(), words.end() - most);
+  return words;
+}
+
+std::string element_text(std::string_view xml, std::string_view name) {
+  const std::string opening = fmt::format("<{}>", name);
+  const std::size_t at = xml.find(opening);
+  if (at == std::string_view::npos) return {};
+  const std::size_t begin = at + opening.size();
+  const std::size_t end = xml.find(fmt::format("</{}>", name), begin);
+  return end == std::string_view::npos ? std::string() : std::string(xml.substr(begin, end - begin));
+}
+
+}  // namespace sprite::vm

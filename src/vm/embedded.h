@@ -1,0 +1,21 @@
+#pragma once
+/// The root directory of a libvirt that runs inside our process.
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/file.h"
+
+namespace sprite::vm {
+
+/// Makes `root` ready and gives the URI that opens a driver there. Errors: invalid (the path is too long for QEMU's
+/// sockets in it), unavailable (as root: no user libvirt-qemu), as system_error.
+Result<std::string> prepare_embedded(const Path& root);
+
+/// The end of what the QEMU of that domain wrote, for a person: its last lines, or nothing.
+std::vector<std::string> last_words(const Path& log_directory, const std::string& domain);
+
+/// Text of the first element of that name: element_text("<a><b>x</b></a>", "b") is "x"; empty if there is none.
+std::string element_text(std::string_view xml, std::string_view name);
+
+}  // namespace sprite::vm

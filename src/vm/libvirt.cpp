@@ -1,0 +1,442 @@
+#include "vm/libvirt.h"
+
+#include <signal.h>
+
+#include <condition_variable>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "base/locked.h"
+#include "base/process.h"
+#include "base/text.h"
+#include "vm/console_log.h"
+#include "vm/domain_xml.h"
+#include "vm/embedded.h"
+#include "vm/libvirt_handles.h"
+#include "vm/machine_files.h"
+
+/// States. A machine is in `machines_` from the start of start() until its files are gone: starting, running (also
+/// while paused), ending. libvirt's event "stopped" ends a running machine: files removed, on_ended called, on the
+/// event thread. For one that is starting it is only noted, and start() fails with it; for one that is ending,
+/// destroy() does the rest.
+///
+/// Locks. `machines_` is held for moments and never across a call of libvirt or a callback. Domain events arrive on the
+/// event thread, which must not call libvirt; the keeper thread may: every 2 s it trims the consoles and resumes what a
+/// disk error paused.
+///
+/// After a kill -9 of us QEMU and passt go on. The next open_libvirt() finds them through libvirt's own state files and
+/// our records.
+namespace sprite::vm {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct Machine {
+  enum class Phase { starting, running, ending };
+  Phase phase = Phase::starting;
+  Record record;
+  bool stalled = false;  ///< A disk error paused it.
+  std::optional<std::string> ended;
+};
+
+struct Shared {
+  std::map<std::string, Machine> machines;
+  std::function<void(const std::string&, const std::string&)> on_ended;
+};
+
+std::string id_of(virDomainPtr domain) {
+  char uuid[VIR_UUID_STRING_BUFLEN] = {};
+  virDomainGetUUIDString(domain, uuid);
+  return uuid;
+}
+
+std::string version_text(unsigned long version) {
+  return fmt::format("{}.{}.{}", version / 1000000, version / 1000 % 1000, version % 1000);
+}
+
+/// Runs `work` again and again on a thread of its own, from construction to destruction.
+class Keeper {
+ public:
+  Keeper(std::chrono::milliseconds pause, std::function<void()> work)
+      : thread_([this, pause, work = std::move(work)] {
+          std::unique_lock hold(mutex_);
+          while (!stop_) {
+            wake_.wait_for(hold, pause);
+            if (stop_) return;
+            hold.unlock();
+            work();
+            hold.lock();
+          }
+        }) {}
+  ~Keeper() {
+    {
+      std::lock_guard hold(mutex_);
+      stop_ = true;
+    }
+    wake_.notify_all();
+    thread_.join();
+  }
+  Keeper(Keeper&&) = delete;
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stop_ = false;
+  std::thread thread_;
+};
+
+/// What opening finds out, in the order in which it must be undone last.
+struct Opened {
+  std::unique_ptr<EventLoop> events;
+  Connection connection;
+  Platform platform;
+  Facts facts;
+  Path log_directory;  ///< Where libvirt keeps what QEMU wrote.
+};
+
+class Libvirt final : public Hypervisor {
+ public:
+  Libvirt(Opened opened, const Path& directory) : opened_(std::move(opened)), records_(directory / "machines") {}
+  ~Libvirt() override;
+
+  /// Listens to events and learns which machines exist. Errors: unavailable, as system_error.
+  Result<> adopt();
+
+  Facts facts() override { return opened_.facts; }
+  Result<> start(const MachineSpec& spec) override;
+  Result<State> state(const std::string& id) override;
+  Result<std::vector<std::string>> list() override;
+  Result<> pause(const std::string& id) override;
+  Result<> resume(const std::string& id) override;
+  Result<> destroy(const std::string& id) override;
+  void on_ended(std::function<void(const std::string&, const std::string&)> callback) override {
+    shared_.with([&](Shared& shared) { shared.on_ended = std::move(callback); });
+  }
+
+ private:
+  static void on_event(virConnectPtr, virDomainPtr domain, int event, int detail, void* self);
+  void stopped(const std::string& id, int detail);
+  std::string why_stopped(const std::string& id, int detail);
+  void set_stalled(const std::string& id, bool stalled);
+
+  Result<> claim(const MachineSpec& spec);
+  Result<> launch(const MachineSpec& spec);
+  Result<> settle(const std::string& id);
+  void forget(const Record& record);
+  Result<std::optional<Domain>> find(const std::string& id);
+  Result<Domain> require(const std::string& id);
+
+  void keep();
+  void resume_stalled(const std::string& id);
+
+  Opened opened_;
+  Records records_;
+  Locked<Shared> shared_;
+  int callback_ = -1;
+  std::optional<Keeper> keeper_;  // last: it uses all of the above
+};
+
+Libvirt::~Libvirt() {
+  keeper_.reset();
+  if (callback_ >= 0) virConnectDomainEventDeregisterAny(opened_.connection.get(), callback_);
+}
+
+Result<> Libvirt::adopt() {
+  callback_ = virConnectDomainEventRegisterAny(opened_.connection.get(), nullptr, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                                               VIR_DOMAIN_EVENT_CALLBACK(&Libvirt::on_event), this, nullptr);
+  if (callback_ < 0) return libvirt_error("cannot listen to libvirt's events");
+  TRY_LET(const std::vector<Record> records, records_.all());
+  for (const Record& record : records) {
+    shared_.with([&](Shared& shared) {
+      shared.machines[record.id] = Machine{Machine::Phase::running, record, false, {}};
+    });
+    TRY_LET(const State now, state(record.id));
+    if (now == State::absent) forget(record);
+    if (now == State::paused) set_stalled(record.id, true);  // the keeper looks whether an error did it
+  }
+  keeper_.emplace(2s, [this] { keep(); });
+  return {};
+}
+
+// Events.
+
+void Libvirt::on_event(virConnectPtr, virDomainPtr domain, int event, int detail, void* self) {
+  auto& that = *static_cast<Libvirt*>(self);
+  const std::string id = id_of(domain);
+  if (event == VIR_DOMAIN_EVENT_STOPPED) that.stopped(id, detail);
+  if (event == VIR_DOMAIN_EVENT_SUSPENDED && detail == VIR_DOMAIN_EVENT_SUSPENDED_IOERROR) that.set_stalled(id, true);
+  if (event == VIR_DOMAIN_EVENT_RESUMED) that.set_stalled(id, false);
+}
+
+void Libvirt::stopped(const std::string& id, int detail) {
+  const std::string reason = why_stopped(id, detail);
+  std::function<void(const std::string&, const std::string&)> callback;
+  const auto record = shared_.with([&](Shared& shared) -> std::optional<Record> {
+    const auto found = shared.machines.find(id);
+    if (found == shared.machines.end()) return std::nullopt;
+    found->second.ended = reason;
+    if (found->second.phase != Machine::Phase::running) return std::nullopt;
+    found->second.phase = Machine::Phase::ending;
+    callback = shared.on_ended;
+    return found->second.record;
+  });
+  if (!record) return;
+  forget(*record);
+  if (callback) callback(id, reason);
+}
+
+std::string Libvirt::why_stopped(const std::string& id, int detail) {
+  if (detail == VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN) return "the guest shut down";
+  if (detail == VIR_DOMAIN_EVENT_STOPPED_DESTROYED) return "somebody destroyed it through libvirt";
+  std::string reason = detail == VIR_DOMAIN_EVENT_STOPPED_CRASHED ? "the guest crashed" : "QEMU ended unexpectedly";
+  const auto words = last_words(opened_.log_directory, domain_name(id));
+  return words.empty() ? reason : reason + ": " + join(words, "; ");
+}
+
+void Libvirt::set_stalled(const std::string& id, bool stalled) {
+  shared_.with([&](Shared& shared) {
+    if (const auto found = shared.machines.find(id); found != shared.machines.end()) found->second.stalled = stalled;
+  });
+}
+
+// Start.
+
+Result<> Libvirt::start(const MachineSpec& spec) {
+  TRY(check_spec(spec));
+  TRY(claim(spec));
+  auto launched = launch(spec);
+  if (launched) launched = settle(spec.id);
+  if (launched) return {};
+  forget(record_of(spec));
+  return std::move(launched).error().within("cannot start the machine of '" + spec.hostname + "'");
+}
+
+Result<> Libvirt::claim(const MachineSpec& spec) {
+  const bool is_new = shared_.with([&](Shared& shared) {
+    return shared.machines.try_emplace(spec.id, Machine{Machine::Phase::starting, record_of(spec), false, {}}).second;
+  });
+  if (is_new) return {};
+  return Error{Error::Kind::exists, "the machine of '" + spec.hostname + "' exists already", {}, {}};
+}
+
+Result<> Libvirt::launch(const MachineSpec& spec) {
+  TRY(records_.write(record_of(spec)));
+  TRY(make_directories(spec.runtime_directory));
+  TRY(make_directories(spec.console_log.parent_path()));
+  TRY(make_memory_file(spec.memory_file, spec.memory_bytes));
+  if (opened_.platform.network == Network::passt) TRY(start_network(spec.runtime_directory));
+  const Domain domain(virDomainCreateXML(opened_.connection.get(), domain_xml(spec, opened_.platform).c_str(), 0));
+  if (!domain) return libvirt_error("QEMU did not start");
+  return {};
+}
+
+/// From here on its end is an event for on_ended; one that was there before is our failure.
+Result<> Libvirt::settle(const std::string& id) {
+  const auto ended = shared_.with([&](Shared& shared) {
+    Machine& machine = shared.machines.at(id);
+    if (!machine.ended) machine.phase = Machine::Phase::running;
+    return machine.ended;
+  });
+  if (!ended) return {};
+  return Error{Error::Kind::unavailable, "the machine ended while it started", {}, {*ended}};
+}
+
+void Libvirt::forget(const Record& record) {
+  remove_files(record);
+  records_.remove(record.id);
+  shared_.with([&](Shared& shared) { shared.machines.erase(record.id); });
+}
+
+// The life between.
+
+Result<std::optional<Domain>> Libvirt::find(const std::string& id) {
+  Domain domain(virDomainLookupByUUIDString(opened_.connection.get(), id.c_str()));
+  if (domain) return std::optional<Domain>(std::move(domain));
+  Error error = libvirt_error("cannot look for machine '" + id + "'");
+  if (error.kind == Error::Kind::not_found) return std::optional<Domain>();
+  return error;
+}
+
+Result<Domain> Libvirt::require(const std::string& id) {
+  TRY_LET(auto domain, find(id));
+  if (!domain) return Error{Error::Kind::not_found, "there is no machine '" + id + "'", {}, {}};
+  return std::move(*domain);
+}
+
+Result<State> Libvirt::state(const std::string& id) {
+  TRY_LET(const auto domain, find(id));
+  if (!domain) return State::absent;
+  int state = 0;
+  if (virDomainGetState(domain->get(), &state, nullptr, 0) != 0) {
+    Error error = libvirt_error("cannot ask for the state of machine '" + id + "'");
+    if (error.kind == Error::Kind::not_found) return State::absent;
+    return error;
+  }
+  switch (state) {
+    case VIR_DOMAIN_PAUSED: return State::paused;
+    case VIR_DOMAIN_RUNNING:
+    case VIR_DOMAIN_BLOCKED:
+    case VIR_DOMAIN_PMSUSPENDED:
+    case VIR_DOMAIN_SHUTDOWN: return State::running;  // shutting down, but QEMU is still there
+    default: return State::absent;
+  }
+}
+
+Result<std::vector<std::string>> Libvirt::list() {
+  const auto known = shared_.with([](Shared& shared) {
+    std::vector<std::string> ids;
+    for (const auto& [id, machine] : shared.machines)
+      if (machine.phase == Machine::Phase::running) ids.push_back(id);
+    return ids;
+  });
+  std::vector<std::string> present;
+  for (const std::string& id : known) {
+    TRY_LET(const State now, state(id));
+    if (now != State::absent) present.push_back(id);
+  }
+  return present;
+}
+
+Result<> Libvirt::pause(const std::string& id) {
+  TRY_LET(const Domain domain, require(id));
+  set_stalled(id, false);
+  if (virDomainSuspend(domain.get()) != 0) return libvirt_error("cannot pause machine '" + id + "'");
+  return {};
+}
+
+Result<> Libvirt::resume(const std::string& id) {
+  TRY_LET(const Domain domain, require(id));
+  TRY_LET(const State now, state(id));
+  if (now == State::running) return {};
+  if (virDomainResume(domain.get()) != 0) return libvirt_error("cannot resume machine '" + id + "'");
+  return {};
+}
+
+/// QEMU is killed before libvirt is told: asked politely it would first wait for its disk, for as long as that may be
+/// away.
+Result<> Libvirt::destroy(const std::string& id) {
+  shared_.with([&](Shared& shared) {
+    if (const auto found = shared.machines.find(id); found != shared.machines.end())
+      found->second.phase = Machine::Phase::ending;
+  });
+  TRY_LET(const auto record, records_.find(id));
+  if (record) {
+    if (const auto process = running_process(record->runtime_directory)) ::kill(*process, SIGKILL);
+  }
+  TRY_LET(const auto domain, find(id));
+  if (domain && virDomainDestroy(domain->get()) != 0) {
+    TRY_LET(const State now, state(id));
+    if (now != State::absent) return libvirt_error("cannot destroy machine '" + id + "'");
+  }
+  if (record) forget(*record);
+  return {};
+}
+
+// The keeper.
+
+void Libvirt::keep() {
+  const auto machines = shared_.with([](Shared& shared) { return shared.machines; });
+  for (const auto& [id, machine] : machines) {
+    if (machine.phase != Machine::Phase::running) continue;
+    (void)trim_console(machine.record.console_log);  // tried again in 2 s
+    if (machine.stalled) resume_stalled(id);
+  }
+}
+
+void Libvirt::resume_stalled(const std::string& id) {
+  auto domain = find(id);
+  if (!domain || !*domain) return;
+  int state = 0, reason = 0;
+  if (virDomainGetState((*domain)->get(), &state, &reason, 0) != 0) return;
+  if (state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_IOERROR)
+    virDomainResume((*domain)->get());  // a disk that still fails pauses it again
+  else
+    set_stalled(id, false);
+}
+
+// Opening.
+
+Path session_log_directory() {
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  const char* home = std::getenv("HOME");
+  return (cache ? Path(cache) : Path(home ? home : "/") / ".cache") / "libvirt" / "qemu" / "log";
+}
+
+Path log_directory_for(const LibvirtOptions& options) {
+  if (options.uri.empty()) return options.directory / "log" / "qemu";
+  return options.uri.ends_with("/system") ? Path("/var/log/libvirt/qemu") : session_log_directory();
+}
+
+void announce_probing(const LibvirtOptions& options) {
+  const Path cache = options.directory / "cache" / "qemu" / "capabilities";
+  std::error_code failed;
+  if (options.uri.empty() && options.on_notice && std::filesystem::is_empty(cache, failed) != false)
+    options.on_notice("libvirt asks QEMU what it can do; once, for a few seconds");
+}
+
+/// The versioned machine type and the emulator's path, for a machine of that accelerator. Errors: unavailable.
+Result<Platform> learn_platform(virConnectPtr connection, Accelerator accelerator) {
+  const char* type = accelerator == Accelerator::kvm ? "kvm" : "qemu";
+  const std::string text = take_text(virConnectGetDomainCapabilities(connection, nullptr, "x86_64", "q35", type, 0));
+  if (text.empty()) return libvirt_error("libvirt cannot use QEMU");
+  Platform platform{accelerator, element_text(text, "path"), element_text(text, "machine"), Network::user};
+  if (platform.machine_type.empty() || platform.emulator.empty())
+    return Error{Error::Kind::unavailable, "libvirt does not say which q35 machine QEMU has", {}, {}};
+  return platform;
+}
+
+Result<Facts> learn_facts(virConnectPtr connection, AcceleratorDecision decision, const Platform& platform,
+                          const NetworkDecision& network) {
+  unsigned long qemu = 0, libvirt = 0;
+  if (virConnectGetVersion(connection, &qemu) != 0 || virConnectGetLibVersion(connection, &libvirt) != 0)
+    return libvirt_error("cannot ask for versions");
+  return Facts{.accelerator = decision.accelerator,
+               .accelerator_reason = std::move(decision.reason),
+               .qemu_version = version_text(qemu),
+               .libvirt_version = version_text(libvirt),
+               .network = network.network == Network::passt ? "passt" : "user",
+               .network_reason = network.reason,
+               .machine_type = platform.machine_type};
+}
+
+Result<> require_qemu() {
+  if (find_program("qemu-system-x86_64")) return {};
+  return Error{Error::Kind::unavailable,
+               "QEMU is not installed: there is no qemu-system-x86_64 in PATH",
+               "run `make deps`, or `apt install qemu-system-x86`",
+               {}};
+}
+
+Result<Opened> open_connection(const LibvirtOptions& options) {
+  TRY(require_qemu());
+  TRY_LET(auto decision, detect_accelerator(options.accelerator));
+  TRY(make_private_directory(options.directory));
+  std::string uri = options.uri;
+  if (uri.empty()) {
+    TRY_LET(uri, prepare_embedded(options.directory));
+  }
+  announce_probing(options);
+  Opened opened;
+  opened.events = std::make_unique<EventLoop>();
+  opened.connection.reset(virConnectOpen(uri.c_str()));
+  if (!opened.connection) return libvirt_error("cannot open libvirt at '" + uri + "'");
+  TRY_LET(opened.platform, learn_platform(opened.connection.get(), decision.accelerator));
+  const NetworkDecision network = detect_network(options.directory / "probe");
+  opened.platform.network = network.network;
+  TRY_LET(opened.facts, learn_facts(opened.connection.get(), std::move(decision), opened.platform, network));
+  opened.log_directory = log_directory_for(options);
+  return opened;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Hypervisor>> open_libvirt(LibvirtOptions options) {
+  TRY_LET(Opened opened, open_connection(options));
+  auto hypervisor = std::make_unique<Libvirt>(std::move(opened), options.directory);
+  TRY(hypervisor->adopt());
+  return std::unique_ptr<Hypervisor>(std::move(hypervisor));
+}
+
+}  // namespace sprite::vm

@@ -1,0 +1,168 @@
+#include "vm/machine_files.h"
+
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <array>
+#include <cctype>
+#include <charconv>
+
+#include "base/text.h"
+#include "vm/network.h"
+
+namespace sprite::vm {
+namespace {
+
+constexpr std::size_t socket_path_limit = 107;
+
+struct Field {
+  std::string_view name;
+  Path Record::*value;
+};
+constexpr std::array<Field, 4> fields{{{"memory_file", &Record::memory_file},
+                                       {"channel_socket", &Record::channel_socket},
+                                       {"console_log", &Record::console_log},
+                                       {"runtime_directory", &Record::runtime_directory}}};
+
+std::string to_text(const Record& record) {
+  std::string text;
+  for (const Field& field : fields) text += fmt::format("{}={}\n", field.name, (record.*field.value).string());
+  return text;
+}
+
+Record parse(const std::string& id, const std::string& text) {
+  Record record;
+  record.id = id;
+  for (const std::string& line : split(text, '\n'))
+    for (const Field& field : fields)
+      if (line.starts_with(std::string(field.name) + "=")) record.*field.value = line.substr(field.name.size() + 1);
+  return record;
+}
+
+bool is_uuid(std::string_view id) {
+  if (id.size() != 36) return false;
+  for (std::size_t i = 0; i < id.size(); ++i) {
+    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+    if (dash ? id[i] != '-'
+             : (std::isxdigit(static_cast<unsigned char>(id[i])) == 0 ||
+                std::isupper(static_cast<unsigned char>(id[i])) != 0))
+      return false;
+  }
+  return true;
+}
+
+Result<> check_socket(const Path& path) {
+  if (path.string().size() <= socket_path_limit) return {};
+  return Error{Error::Kind::invalid,
+               fmt::format("socket path '{}' is longer than {} bytes", path.string(), socket_path_limit),
+               "set XDG_RUNTIME_DIR to a shorter directory",
+               {}};
+}
+
+Result<> check_readable(std::string_view what, const Path& path) {
+  if (::access(path.c_str(), R_OK) == 0) return {};
+  Error error = system_error(fmt::format("cannot read the {} '{}'", what, path.string()));
+  error.hint = "`sprite image list` shows the images that are there; `sprite image build` makes one";
+  return error;
+}
+
+}  // namespace
+
+std::string short_id(const std::string& id) {
+  std::string digits;
+  for (const char c : id)
+    if (c != '-' && digits.size() < 12) digits += c;
+  return digits;
+}
+
+Path pid_file(const Path& runtime_directory) { return runtime_directory / "qemu.pid"; }
+
+Record record_of(const MachineSpec& spec) {
+  return {spec.id, spec.memory_file, spec.channel_socket, spec.console_log, spec.runtime_directory};
+}
+
+Result<> Records::write(const Record& record) {
+  for (const Field& field : fields)
+    if ((record.*field.value).string().find('\n') != std::string::npos)
+      return Error{Error::Kind::invalid, "a path of the machine has a line break in it", {}, {}};
+  TRY(make_directories(directory_));
+  return write_file_atomically(directory_ / record.id, to_text(record));
+}
+
+Result<std::optional<Record>> Records::find(const std::string& id) const {
+  auto text = read_file(directory_ / id);
+  if (!text && text.error().kind == Error::Kind::not_found) return std::optional<Record>();
+  if (!text) return std::move(text).error();
+  return std::optional(parse(id, *text));
+}
+
+Result<std::vector<Record>> Records::all() const {
+  std::vector<Record> records;
+  std::error_code failed;
+  for (const auto& entry : std::filesystem::directory_iterator(directory_, failed)) {
+    if (!is_uuid(entry.path().filename().string())) continue;
+    TRY_LET(auto record, find(entry.path().filename()));
+    if (record) records.push_back(std::move(*record));
+  }
+  if (failed && failed != std::errc::no_such_file_or_directory)
+    return system_error("cannot list '" + directory_.string() + "'", failed.value());
+  return records;
+}
+
+void Records::remove(const std::string& id) {
+  std::error_code ignored;
+  std::filesystem::remove(directory_ / id, ignored);
+}
+
+Result<> check_spec(const MachineSpec& spec) {
+  if (!is_uuid(spec.id))
+    return Error{Error::Kind::invalid, "'" + spec.id + "' is not the id of a machine (a lower-case UUID)", {}, {}};
+  TRY(check_readable("kernel", spec.kernel));
+  TRY(check_readable("initramfs", spec.initramfs));
+  for (const Path& socket : {spec.disk_socket, spec.channel_socket, network_socket(spec.runtime_directory)})
+    TRY(check_socket(socket));
+  return {};
+}
+
+Result<> make_memory_file(const Path& path, std::uint64_t bytes) {
+  const Path directory = path.parent_path();
+  struct statvfs space {};
+  if (::statvfs(directory.c_str(), &space) != 0) {
+    Error error = system_error("cannot use memory directory '" + directory.string() + "'");
+    error.hint = "set hypervisor.memory_dir to a directory on tmpfs, such as one in /dev/shm";
+    return error;
+  }
+  const std::uint64_t free_bytes = std::uint64_t{space.f_bavail} * space.f_frsize;
+  if (free_bytes < bytes)
+    return Error{Error::Kind::no_space,
+                 fmt::format("memory directory '{}' has {} left and the machine may need {}", directory.string(),
+                             format_size(free_bytes), format_size(bytes)),
+                 "stop another sprite, or give this one less memory",
+                 {}};
+  TRY_LET(const Fd file, open_file(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW));
+  if (::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0)
+    return system_error("cannot make memory file '" + path.string() + "'");
+  return {};
+}
+
+void remove_files(const Record& record) {
+  stop_network(record.runtime_directory);
+  std::error_code ignored;
+  for (const Path& file : {record.memory_file, record.channel_socket, pid_file(record.runtime_directory)})
+    std::filesystem::remove(file, ignored);
+}
+
+std::optional<pid_t> running_process(const Path& runtime_directory) {
+  const auto file = open_file(pid_file(runtime_directory), O_RDWR);
+  if (!file) return std::nullopt;
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  if (::fcntl(file->get(), F_OFD_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) return std::nullopt;
+  const auto text = read_file(pid_file(runtime_directory), 64);
+  pid_t pid = 0;
+  if (!text || std::from_chars(text->data(), text->data() + text->size(), pid).ec != std::errc() || pid <= 1)
+    return std::nullopt;
+  return pid;
+}
+
+}  // namespace sprite::vm

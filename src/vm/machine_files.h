@@ -1,0 +1,65 @@
+#pragma once
+/// The files of a machine that live as long as it does, and the record that lets a later process remove them.
+///
+/// A record is written before a machine's first file is made and removed after its last one is gone. So whatever was
+/// killed in between (us, QEMU, the host), a record without a machine names exactly what is left over. Records need not
+/// survive a power cut for correctness: what they name is on tmpfs or harmless.
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "vm/hypervisor.h"
+
+namespace sprite::vm {
+
+/// How long QEMU waits for a disk server that went away before the machine is paused (it is resumed when the server is
+/// back).
+constexpr std::chrono::seconds disk_reconnect_limit{60};
+
+/// The first 12 hex digits of an id.
+std::string short_id(const std::string& id);
+
+/// QEMU's process id; see domain_xml.cpp.
+Path pid_file(const Path& runtime_directory);
+
+/// What remains of a MachineSpec while its machine exists.
+struct Record {
+  std::string id;
+  Path memory_file, channel_socket, console_log, runtime_directory;
+};
+
+Record record_of(const MachineSpec& spec);
+
+/// The records of the machines, one small file each in a directory.
+class Records {
+ public:
+  explicit Records(Path directory) : directory_(std::move(directory)) {}
+
+  /// Errors: as system_error; invalid (a path with a line break).
+  Result<> write(const Record& record);
+  /// Nothing for an unknown machine. Errors: as system_error.
+  Result<std::optional<Record>> find(const std::string& id) const;
+  /// Errors: as system_error.
+  Result<std::vector<Record>> all() const;
+  void remove(const std::string& id);
+
+ private:
+  Path directory_;
+};
+
+/// Checks that a machine can start: a kernel and an initramfs that can be read, socket paths short enough, an id that
+/// is a UUID. Errors: invalid, not_found, denied.
+Result<> check_spec(const MachineSpec& spec);
+
+/// Makes the memory file: sparse, 0600, of the machine's size. Errors: no_space (the file system has less room than
+/// that: a page that finds none would kill QEMU), not_found (no such directory), as system_error.
+Result<> make_memory_file(const Path& path, std::uint64_t bytes);
+
+/// Removes the memory file, the sockets and the network helper of a machine whose process is gone.
+void remove_files(const Record& record);
+
+/// The process id of the machine's QEMU, if it lives.
+std::optional<pid_t> running_process(const Path& runtime_directory);
+
+}  // namespace sprite::vm

@@ -1,0 +1,129 @@
+#include "vm/network.h"
+
+#include <pwd.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+
+#include "base/process.h"
+#include "base/text.h"
+
+namespace sprite::vm {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto start_limit = 5s;
+
+/// passt binds its socket as "nobody" when root starts it, so it works in a directory of its own that is nobody's.
+Path network_directory(const Path& runtime_directory) { return runtime_directory / "net"; }
+Path log_file(const Path& runtime_directory) { return runtime_directory / "passt.log"; }
+Path output_file(const Path& runtime_directory) { return runtime_directory / "passt.out"; }
+
+Result<> make_network_directory(const Path& directory) {
+  TRY(remove_tree(directory));
+  TRY(make_directories(directory));
+  if (::geteuid() != 0) return {};
+  const passwd* nobody = ::getpwnam("nobody");
+  if (!nobody) return Error{Error::Kind::not_found, "there is no user 'nobody' for passt to run as", {}, {}};
+  if (::chown(directory.c_str(), nobody->pw_uid, nobody->pw_gid) != 0)
+    return system_error("cannot give '" + directory.string() + "' to nobody");
+  return {};
+}
+
+std::vector<std::string> passt_command(const Path& runtime_directory) {
+  return {"env",         "--chdir=" + network_directory(runtime_directory).string(),
+          "passt",       "--foreground",
+          "--quiet",     "--one-off",
+          "--socket",    "net.sock",
+          "--log-file",  log_file(runtime_directory).string(),
+          "--ipv4-only", "--address",
+          "10.0.2.15",   "--netmask",
+          "24",          "--gateway",
+          "10.0.2.2",    "--dns-forward",
+          "10.0.2.3",    "--no-map-gw",
+          "--tcp-ports", "none",
+          "--udp-ports", "none"};
+}
+
+/// The last line that is not passt's complaint about a missing system logger.
+std::string last_words(const Path& runtime_directory) {
+  std::string words = "it ended without a word";
+  for (const Path& file : {output_file(runtime_directory), log_file(runtime_directory)}) {
+    const auto text = read_file(file);
+    if (!text) continue;
+    for (const std::string& line : split(*text, '\n'))
+      if (!trim(line).empty() && line.find("to syslog") == std::string::npos) words = trim(line);
+  }
+  return words;
+}
+
+/// Connects and hangs up: a one-off passt ends with its connection. One that has just made its socket may not listen
+/// yet.
+void hang_up(const Path& socket) {
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  const std::string text = socket.string();
+  if (text.size() >= sizeof name.sun_path) return;
+  text.copy(name.sun_path, text.size());
+  for (int attempt = 0; attempt < 5; ++attempt) {
+    const Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0 || errno != ECONNREFUSED)
+      return;
+    std::this_thread::sleep_for(1ms);
+  }
+}
+
+Result<> await_socket(const Path& runtime_directory, pid_t helper) {
+  const auto deadline = std::chrono::steady_clock::now() + start_limit;
+  while (::access(network_socket(runtime_directory).c_str(), F_OK) != 0) {
+    if (::kill(helper, 0) != 0)
+      return Error{
+          Error::Kind::unavailable, "the network helper passt does not run", {}, {last_words(runtime_directory)}};
+    if (std::chrono::steady_clock::now() > deadline) {
+      ::kill(helper, SIGKILL);
+      return Error{
+          Error::Kind::unavailable, "the network helper passt made no socket", {}, {last_words(runtime_directory)}};
+    }
+    std::this_thread::sleep_for(1ms);
+  }
+  return {};
+}
+
+}  // namespace
+
+Path network_socket(const Path& runtime_directory) { return network_directory(runtime_directory) / "net.sock"; }
+
+Result<> start_network(const Path& runtime_directory) {
+  TRY(find_program("passt"));
+  TRY(make_network_directory(network_directory(runtime_directory)));
+  TRY_LET(const pid_t helper, start_detached(passt_command(runtime_directory), output_file(runtime_directory)));
+  return await_socket(runtime_directory, helper);
+}
+
+void stop_network(const Path& runtime_directory) {
+  hang_up(network_socket(runtime_directory));
+  std::error_code ignored;
+  std::filesystem::remove_all(network_directory(runtime_directory), ignored);
+  std::filesystem::remove(log_file(runtime_directory), ignored);
+  std::filesystem::remove(output_file(runtime_directory), ignored);
+}
+
+NetworkDecision detect_network(const Path& scratch) {
+  const auto started = start_network(scratch);
+  stop_network(scratch);
+  if (started) return {Network::passt, {}};
+  const Error& error = started.error();
+  return {Network::user, error.because.empty() ? error.what : error.what + ": " + error.because.front()};
+}
+
+std::string netdev_option(const std::string& id, Network network, const std::string& socket) {
+  if (network == Network::passt) return fmt::format("stream,id={},server=off,addr.type=unix,addr.path={}", id, socket);
+  return fmt::format("user,id={},ipv6=off,net=10.0.2.0/24,host=10.0.2.2,dns=10.0.2.3,dhcpstart=10.0.2.15", id);
+}
+
+}  // namespace sprite::vm
