@@ -1,13 +1,13 @@
 #pragma once
 /// The multiplexed byte streams between daemon and agent, over one virtio-serial port. PROTOCOL.md has the format.
 ///
-/// Half-close works as with TCP: after shutdown_send() the peer reads end-of-stream and may still send. A stream whose peer
-/// closed it, or whose link or epoch is gone, fails with connection_reset; destroying or closing one tells the peer.
-/// Both ends run a Link on one transport descriptor (host: a connected Unix socket; guest: the virtio port, opened
-/// non-blocking). Either end opens streams; each has its own flow control, so a stalled one never holds up another.
-/// The transport keeps bytes of a former life (a killed daemon's half frame, a restored guest's queue). So the host starts an
-/// epoch with a random number, the guest acknowledges it, everything older is discarded and every older stream is dead.
-/// All calls and callbacks run on the Link's executor (one thread or a strand).
+/// Half-close works as with TCP: after shutdown_send() the peer reads end-of-stream and may still send. A stream whose
+/// peer closed it, or whose link or epoch is gone, fails with connection_reset; destroying or closing one tells the
+/// peer. Both ends run a Link on one transport descriptor (host: a connected Unix socket; guest: the virtio port,
+/// opened non-blocking). Either end opens streams; each has its own flow control, so a stalled one never holds up
+/// another. The transport keeps bytes of a former life (a killed daemon's half frame, a restored guest's queue). So the
+/// host starts an epoch with a random number, the guest acknowledges it, everything older is discarded and every older
+/// stream is dead. All calls and callbacks run on the Link's executor (one thread or a strand).
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
@@ -33,10 +33,12 @@ class Link {
   struct Options {
     std::size_t streams_max = 1024;
     std::uint32_t window_bytes = 256 * 1024;  ///< How much a peer may send on one stream before we consumed it.
+    std::size_t unread_bytes_max = 64 * MiB;  ///< What all streams may hold unread; one that exceeds it is reset.
   };
   /// Given every stream that the peer opens.
   using Acceptor = std::function<void(Stream)>;
-  /// The link is down: transport closed or protocol broken (guest role: a new epoch does not call it; streams just die).
+  /// The link is down: the transport failed or closed, or (host) the guest broke the protocol. Not called for our own
+  /// close(). A guest's link goes on: a new epoch, an absent host or broken frames only kill the streams there are.
   using Closed = std::function<void(Error)>;
 
   Link(asio::any_io_executor executor, Fd transport, Role role, Options options, Acceptor acceptor, Closed closed);
