@@ -44,11 +44,6 @@ std::string address(Slot slot) {
 
 // Parts of <domain>, in order.
 
-std::string identity(const MachineSpec& spec, const Platform&) {
-  return fmt::format("<name>{}</name>\n<uuid>{}</uuid>\n<title>{}</title>", domain_name(spec.id), xml(spec.id),
-                     xml(spec.hostname));
-}
-
 std::string generation(const MachineSpec&, const Platform&) { return "<genid/>"; }
 
 std::string resources(const MachineSpec& spec, const Platform&) {
@@ -151,17 +146,19 @@ Options process_id(const MachineSpec& spec, const Platform&) {
 using XmlPart = std::string (*)(const MachineSpec&, const Platform&);
 using OptionPart = Options (*)(const MachineSpec&, const Platform&);
 
-constexpr std::array<XmlPart, 8> domain_parts{identity, generation, resources, boot, features, cpu, clock, ends};
+constexpr std::array<XmlPart, 7> domain_parts{generation, resources, boot, features, cpu, clock, ends};
 constexpr std::array<XmlPart, 7> device_parts{emulator, no_usb, console, channel, random_source, balloon, no_video};
 constexpr std::array<OptionPart, 4> option_parts{memory, disk, network, process_id};
 
 }  // namespace
 
-std::string domain_name(const std::string& id) { return "sprite-" + short_id(id); }
+std::string domain_name(const std::string& domain_id) { return "sprite-" + short_id(domain_id); }
 
-std::string domain_xml(const MachineSpec& spec, const Platform& platform) {
+std::string domain_xml(const MachineSpec& spec, const std::string& domain_id, const Platform& platform) {
   std::string text = fmt::format("<domain type='{}' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>\n",
                                  platform.accelerator == Accelerator::kvm ? "kvm" : "qemu");
+  text += fmt::format("<name>{}</name>\n<uuid>{}</uuid>\n<title>{}</title>\n", domain_name(domain_id), domain_id,
+                      xml(spec.hostname));
   for (const XmlPart part : domain_parts) text += part(spec, platform) + "\n";
   text += "<devices>\n";
   for (const XmlPart part : device_parts) text += part(spec, platform) + "\n";

@@ -15,11 +15,12 @@ struct Platform {
   Network network = Network::passt;
 };
 
-/// The machine's name in libvirt: "sprite-" and the first 12 hex digits of its id.
-std::string domain_name(const std::string& id);
+/// The machine's name in libvirt: "sprite-" and the first 12 hex digits of its domain's id.
+std::string domain_name(const std::string& domain_id);
 
-/// The domain's XML. Memory, disk and network go in as QEMU options: libvirt 9.0 has no path per domain for memory,
-/// drops the disk's reconnect delay silently, and refuses passt.
-std::string domain_xml(const MachineSpec& spec, const Platform& platform);
+/// The domain's XML. `domain_id` is a UUID of this one start: libvirt keeps the one before for a while. Memory, disk
+/// and network go in as QEMU options: libvirt 9.0 has no path per domain for memory, drops the disk's reconnect delay
+/// silently, and refuses passt.
+std::string domain_xml(const MachineSpec& spec, const std::string& domain_id, const Platform& platform);
 
 }  // namespace sprite::vm

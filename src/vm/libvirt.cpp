@@ -1,7 +1,5 @@
 #include "vm/libvirt.h"
 
-#include <signal.h>
-
 #include <condition_variable>
 #include <cstdlib>
 #include <map>
@@ -26,6 +24,9 @@
 /// event thread, which must not call libvirt; the keeper thread may: every 2 s it trims the consoles and resumes what a
 /// disk error paused.
 ///
+/// Domains. Every start makes a domain with a UUID of its own, so that nothing waits for libvirt to clear away the one
+/// before: it polls until init has reaped the process. A machine is gone when its QEMU is.
+///
 /// After a kill -9 of us QEMU and passt go on. The next open_libvirt() finds them through libvirt's own state files and
 /// our records.
 namespace sprite::vm {
@@ -46,7 +47,14 @@ struct Shared {
   std::function<void(const std::string&, const std::string&)> on_ended;
 };
 
-std::string id_of(virDomainPtr domain) {
+/// The machine that runs as that domain, or null.
+Machine* by_domain(Shared& shared, const std::string& domain_id) {
+  for (auto& [id, machine] : shared.machines)
+    if (machine.record.domain_id == domain_id) return &machine;
+  return nullptr;
+}
+
+std::string domain_id_of(virDomainPtr domain) {
   char uuid[VIR_UUID_STRING_BUFLEN] = {};
   virDomainGetUUIDString(domain, uuid);
   return uuid;
@@ -117,19 +125,21 @@ class Libvirt final : public Hypervisor {
 
  private:
   static void on_event(virConnectPtr, virDomainPtr domain, int event, int detail, void* self);
-  void stopped(const std::string& id, int detail);
-  std::string why_stopped(const std::string& id, int detail);
-  void set_stalled(const std::string& id, bool stalled);
+  void ended(const std::string& domain_id, const std::string& reason);
+  std::string why_stopped(const std::string& domain_id, int detail);
+  void set_stalled(const std::string& domain_id, bool stalled);
 
-  Result<> claim(const MachineSpec& spec);
-  Result<> launch(const MachineSpec& spec);
+  Result<> claim(const MachineSpec& spec, const Record& record);
+  Result<> launch(const MachineSpec& spec, const Record& record);
   Result<> settle(const std::string& id);
   void forget(const Record& record);
-  Result<std::optional<Domain>> find(const std::string& id);
+  std::optional<Machine> machine(const std::string& id);
+  Result<std::optional<Domain>> find(const std::string& domain_id);
   Result<Domain> require(const std::string& id);
+  Result<> destroy_domain(const std::string& domain_id);
 
   void keep();
-  void resume_stalled(const std::string& id);
+  void resume_stalled(const std::string& domain_id);
 
   Opened opened_;
   Records records_;
@@ -154,7 +164,7 @@ Result<> Libvirt::adopt() {
     });
     TRY_LET(const State now, state(record.id));
     if (now == State::absent) forget(record);
-    if (now == State::paused) set_stalled(record.id, true);  // the keeper looks whether an error did it
+    if (now == State::paused) set_stalled(record.domain_id, true);  // the keeper looks whether an error did it
   }
   keeper_.emplace(2s, [this] { keep(); });
   return {};
@@ -164,40 +174,42 @@ Result<> Libvirt::adopt() {
 
 void Libvirt::on_event(virConnectPtr, virDomainPtr domain, int event, int detail, void* self) {
   auto& that = *static_cast<Libvirt*>(self);
-  const std::string id = id_of(domain);
-  if (event == VIR_DOMAIN_EVENT_STOPPED) that.stopped(id, detail);
+  const std::string id = domain_id_of(domain);
+  if (event == VIR_DOMAIN_EVENT_SHUTDOWN) that.ended(id, "the guest shut down");
+  if (event == VIR_DOMAIN_EVENT_STOPPED) that.ended(id, that.why_stopped(id, detail));
   if (event == VIR_DOMAIN_EVENT_SUSPENDED && detail == VIR_DOMAIN_EVENT_SUSPENDED_IOERROR) that.set_stalled(id, true);
   if (event == VIR_DOMAIN_EVENT_RESUMED) that.set_stalled(id, false);
 }
 
-void Libvirt::stopped(const std::string& id, int detail) {
-  const std::string reason = why_stopped(id, detail);
+/// Also kills: a guest that shut down leaves a QEMU with stopped processors, and libvirt takes its time with it.
+void Libvirt::ended(const std::string& domain_id, const std::string& reason) {
   std::function<void(const std::string&, const std::string&)> callback;
   const auto record = shared_.with([&](Shared& shared) -> std::optional<Record> {
-    const auto found = shared.machines.find(id);
-    if (found == shared.machines.end()) return std::nullopt;
-    found->second.ended = reason;
-    if (found->second.phase != Machine::Phase::running) return std::nullopt;
-    found->second.phase = Machine::Phase::ending;
+    Machine* const machine = by_domain(shared, domain_id);
+    if (!machine) return std::nullopt;
+    machine->ended = reason;
+    if (machine->phase != Machine::Phase::running) return std::nullopt;
+    machine->phase = Machine::Phase::ending;
     callback = shared.on_ended;
-    return found->second.record;
+    return machine->record;
   });
   if (!record) return;
+  (void)kill_process(record->runtime_directory);  // ignoring: libvirt kills it as well
   forget(*record);
-  if (callback) callback(id, reason);
+  if (callback) callback(record->id, reason);
 }
 
-std::string Libvirt::why_stopped(const std::string& id, int detail) {
+std::string Libvirt::why_stopped(const std::string& domain_id, int detail) {
   if (detail == VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN) return "the guest shut down";
   if (detail == VIR_DOMAIN_EVENT_STOPPED_DESTROYED) return "somebody destroyed it through libvirt";
   std::string reason = detail == VIR_DOMAIN_EVENT_STOPPED_CRASHED ? "the guest crashed" : "QEMU ended unexpectedly";
-  const auto words = last_words(opened_.log_directory, domain_name(id));
+  const auto words = last_words(opened_.log_directory, domain_name(domain_id));
   return words.empty() ? reason : reason + ": " + join(words, "; ");
 }
 
-void Libvirt::set_stalled(const std::string& id, bool stalled) {
+void Libvirt::set_stalled(const std::string& domain_id, bool stalled) {
   shared_.with([&](Shared& shared) {
-    if (const auto found = shared.machines.find(id); found != shared.machines.end()) found->second.stalled = stalled;
+    if (Machine* const machine = by_domain(shared, domain_id)) machine->stalled = stalled;
   });
 }
 
@@ -205,29 +217,33 @@ void Libvirt::set_stalled(const std::string& id, bool stalled) {
 
 Result<> Libvirt::start(const MachineSpec& spec) {
   TRY(check_spec(spec));
-  TRY(claim(spec));
-  auto launched = launch(spec);
+  const Record record = record_of(spec, random_uuid());
+  TRY(claim(spec, record));
+  auto launched = launch(spec, record);
   if (launched) launched = settle(spec.id);
   if (launched) return {};
-  forget(record_of(spec));
+  forget(record);
   return std::move(launched).error().within("cannot start the machine of '" + spec.hostname + "'");
 }
 
-Result<> Libvirt::claim(const MachineSpec& spec) {
+Result<> Libvirt::claim(const MachineSpec& spec, const Record& record) {
   const bool is_new = shared_.with([&](Shared& shared) {
-    return shared.machines.try_emplace(spec.id, Machine{Machine::Phase::starting, record_of(spec), false, {}}).second;
+    return shared.machines.try_emplace(spec.id, Machine{Machine::Phase::starting, record, false, {}}).second;
   });
   if (is_new) return {};
   return Error{Error::Kind::exists, "the machine of '" + spec.hostname + "' exists already", {}, {}};
 }
 
-Result<> Libvirt::launch(const MachineSpec& spec) {
-  TRY(records_.write(record_of(spec)));
+Result<> Libvirt::launch(const MachineSpec& spec, const Record& record) {
+  TRY(records_.write(record));
   TRY(make_directories(spec.runtime_directory));
   TRY(make_directories(spec.console_log.parent_path()));
   TRY(make_memory_file(spec.memory_file, spec.memory_bytes));
-  if (opened_.platform.network == Network::passt) TRY(start_network(spec.runtime_directory));
-  const Domain domain(virDomainCreateXML(opened_.connection.get(), domain_xml(spec, opened_.platform).c_str(), 0));
+  if (opened_.platform.network == Network::passt) {
+    TRY(start_network(spec.runtime_directory));
+  }
+  const std::string xml = domain_xml(spec, record.domain_id, opened_.platform);
+  const Domain domain(virDomainCreateXML(opened_.connection.get(), xml.c_str(), 0));
   if (!domain) return libvirt_error("QEMU did not start");
   return {};
 }
@@ -251,22 +267,33 @@ void Libvirt::forget(const Record& record) {
 
 // The life between.
 
-Result<std::optional<Domain>> Libvirt::find(const std::string& id) {
-  Domain domain(virDomainLookupByUUIDString(opened_.connection.get(), id.c_str()));
+std::optional<Machine> Libvirt::machine(const std::string& id) {
+  return shared_.with([&](Shared& shared) {
+    const auto found = shared.machines.find(id);
+    return found == shared.machines.end() ? std::nullopt : std::optional(found->second);
+  });
+}
+
+Result<std::optional<Domain>> Libvirt::find(const std::string& domain_id) {
+  Domain domain(virDomainLookupByUUIDString(opened_.connection.get(), domain_id.c_str()));
   if (domain) return std::optional<Domain>(std::move(domain));
-  Error error = libvirt_error("cannot look for machine '" + id + "'");
+  Error error = libvirt_error("cannot look for domain '" + domain_id + "'");
   if (error.kind == Error::Kind::not_found) return std::optional<Domain>();
   return error;
 }
 
 Result<Domain> Libvirt::require(const std::string& id) {
-  TRY_LET(auto domain, find(id));
-  if (!domain) return Error{Error::Kind::not_found, "there is no machine '" + id + "'", {}, {}};
-  return std::move(*domain);
+  if (const auto known = machine(id)) {
+    TRY_LET(auto domain, find(known->record.domain_id));
+    if (domain) return std::move(*domain);
+  }
+  return Error{Error::Kind::not_found, "there is no machine '" + id + "'", {}, {}};
 }
 
 Result<State> Libvirt::state(const std::string& id) {
-  TRY_LET(const auto domain, find(id));
+  const auto known = machine(id);
+  if (!known) return State::absent;
+  TRY_LET(const auto domain, find(known->record.domain_id));
   if (!domain) return State::absent;
   int state = 0;
   if (virDomainGetState(domain->get(), &state, nullptr, 0) != 0) {
@@ -301,7 +328,7 @@ Result<std::vector<std::string>> Libvirt::list() {
 
 Result<> Libvirt::pause(const std::string& id) {
   TRY_LET(const Domain domain, require(id));
-  set_stalled(id, false);
+  set_stalled(domain_id_of(domain.get()), false);
   if (virDomainSuspend(domain.get()) != 0) return libvirt_error("cannot pause machine '" + id + "'");
   return {};
 }
@@ -314,24 +341,33 @@ Result<> Libvirt::resume(const std::string& id) {
   return {};
 }
 
-/// QEMU is killed before libvirt is told: asked politely it would first wait for its disk, for as long as that may be
-/// away.
+/// QEMU is killed and libvirt left to notice: asked politely, QEMU would first wait for its disk, for as long as that
+/// may be away.
 Result<> Libvirt::destroy(const std::string& id) {
-  shared_.with([&](Shared& shared) {
-    if (const auto found = shared.machines.find(id); found != shared.machines.end())
-      found->second.phase = Machine::Phase::ending;
+  const auto known = shared_.with([&](Shared& shared) -> std::optional<Machine> {
+    const auto found = shared.machines.find(id);
+    if (found == shared.machines.end()) return std::nullopt;
+    const Machine before = found->second;
+    if (before.phase == Machine::Phase::running) found->second.phase = Machine::Phase::ending;
+    return before;
   });
-  TRY_LET(const auto record, records_.find(id));
-  if (record) {
-    if (const auto process = running_process(record->runtime_directory)) ::kill(*process, SIGKILL);
+  if (!known) return {};
+  if (known->phase == Machine::Phase::starting)
+    return Error{Error::Kind::busy, "machine '" + id + "' is starting", {}, {}};
+  TRY_LET(const bool killed, kill_process(known->record.runtime_directory));
+  if (!killed) {
+    TRY(destroy_domain(known->record.domain_id));
   }
-  TRY_LET(const auto domain, find(id));
-  if (domain && virDomainDestroy(domain->get()) != 0) {
-    TRY_LET(const State now, state(id));
-    if (now != State::absent) return libvirt_error("cannot destroy machine '" + id + "'");
-  }
-  if (record) forget(*record);
+  forget(known->record);
   return {};
+}
+
+Result<> Libvirt::destroy_domain(const std::string& domain_id) {
+  TRY_LET(const auto domain, find(domain_id));
+  if (!domain || virDomainDestroy(domain->get()) == 0) return {};
+  Error error = libvirt_error("cannot destroy domain '" + domain_id + "'");
+  if (virDomainIsActive(domain->get()) != 1) return {};  // it ended meanwhile
+  return error;
 }
 
 // The keeper.
@@ -341,19 +377,19 @@ void Libvirt::keep() {
   for (const auto& [id, machine] : machines) {
     if (machine.phase != Machine::Phase::running) continue;
     (void)trim_console(machine.record.console_log);  // tried again in 2 s
-    if (machine.stalled) resume_stalled(id);
+    if (machine.stalled) resume_stalled(machine.record.domain_id);
   }
 }
 
-void Libvirt::resume_stalled(const std::string& id) {
-  auto domain = find(id);
+void Libvirt::resume_stalled(const std::string& domain_id) {
+  auto domain = find(domain_id);
   if (!domain || !*domain) return;
   int state = 0, reason = 0;
   if (virDomainGetState((*domain)->get(), &state, &reason, 0) != 0) return;
   if (state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_IOERROR)
     virDomainResume((*domain)->get());  // a disk that still fails pauses it again
   else
-    set_stalled(id, false);
+    set_stalled(domain_id, false);
 }
 
 // Opening.
@@ -372,7 +408,8 @@ Path log_directory_for(const LibvirtOptions& options) {
 void announce_probing(const LibvirtOptions& options) {
   const Path cache = options.directory / "cache" / "qemu" / "capabilities";
   std::error_code failed;
-  if (options.uri.empty() && options.on_notice && std::filesystem::is_empty(cache, failed) != false)
+  if (options.uri.empty() && options.on_notice &&
+      (!std::filesystem::exists(cache, failed) || std::filesystem::is_empty(cache, failed)))
     options.on_notice("libvirt asks QEMU what it can do; once, for a few seconds");
 }
 

@@ -12,6 +12,7 @@ namespace {
 void prepare_libvirt() {
   static std::once_flag once;
   std::call_once(once, [] {
+    ::setenv("LIBVIRT_LOG_OUTPUTS", "4:file:/dev/null", 0);  // its errors come to us; set it to see its log
     virSetErrorFunc(nullptr, [](void*, virErrorPtr) {});
     if (virInitialize() != 0 || virEventRegisterDefaultImpl() != 0) die("libvirt cannot be initialized");
   });

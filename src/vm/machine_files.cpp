@@ -1,11 +1,12 @@
 #include "vm/machine_files.h"
 
+#include <signal.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <array>
 #include <cctype>
-#include <charconv>
+#include <thread>
 
 #include "base/text.h"
 #include "vm/network.h"
@@ -25,7 +26,7 @@ constexpr std::array<Field, 4> fields{{{"memory_file", &Record::memory_file},
                                        {"runtime_directory", &Record::runtime_directory}}};
 
 std::string to_text(const Record& record) {
-  std::string text;
+  std::string text = fmt::format("domain={}\n", record.domain_id);
   for (const Field& field : fields) text += fmt::format("{}={}\n", field.name, (record.*field.value).string());
   return text;
 }
@@ -33,9 +34,14 @@ std::string to_text(const Record& record) {
 Record parse(const std::string& id, const std::string& text) {
   Record record;
   record.id = id;
-  for (const std::string& line : split(text, '\n'))
+  for (const std::string& line : split(text, '\n')) {
+    const std::size_t equals = std::min(line.find('='), line.size());
+    const std::string_view name = std::string_view(line).substr(0, equals);
+    const std::string value = line.substr(std::min(equals + 1, line.size()));
+    if (name == "domain") record.domain_id = value;
     for (const Field& field : fields)
-      if (line.starts_with(std::string(field.name) + "=")) record.*field.value = line.substr(field.name.size() + 1);
+      if (name == field.name) record.*field.value = value;
+  }
   return record;
 }
 
@@ -66,6 +72,14 @@ Result<> check_readable(std::string_view what, const Path& path) {
   return error;
 }
 
+/// Who holds the lock on a pid file: only a QEMU that lives.
+std::optional<pid_t> lock_holder(const Fd& file) {
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  if (::fcntl(file.get(), F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK || lock.l_pid <= 1) return std::nullopt;
+  return lock.l_pid;
+}
+
 }  // namespace
 
 std::string short_id(const std::string& id) {
@@ -77,8 +91,9 @@ std::string short_id(const std::string& id) {
 
 Path pid_file(const Path& runtime_directory) { return runtime_directory / "qemu.pid"; }
 
-Record record_of(const MachineSpec& spec) {
-  return {spec.id, spec.memory_file, spec.channel_socket, spec.console_log, spec.runtime_directory};
+Record record_of(const MachineSpec& spec, std::string domain_id) {
+  return {spec.id,          std::move(domain_id),  spec.memory_file, spec.channel_socket,
+          spec.console_log, spec.runtime_directory};
 }
 
 Result<> Records::write(const Record& record) {
@@ -152,17 +167,19 @@ void remove_files(const Record& record) {
     std::filesystem::remove(file, ignored);
 }
 
-std::optional<pid_t> running_process(const Path& runtime_directory) {
+Result<bool> kill_process(const Path& runtime_directory) {
   const auto file = open_file(pid_file(runtime_directory), O_RDWR);
-  if (!file) return std::nullopt;
-  struct flock lock {};
-  lock.l_type = F_WRLCK;
-  if (::fcntl(file->get(), F_OFD_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) return std::nullopt;
-  const auto text = read_file(pid_file(runtime_directory), 64);
-  pid_t pid = 0;
-  if (!text || std::from_chars(text->data(), text->data() + text->size(), pid).ec != std::errc() || pid <= 1)
-    return std::nullopt;
-  return pid;
+  if (!file) return false;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  bool found = false;
+  while (const auto holder = lock_holder(*file)) {
+    if (!found) ::kill(*holder, SIGKILL);
+    found = true;
+    if (std::chrono::steady_clock::now() > deadline)
+      return Error{Error::Kind::unavailable, fmt::format("process {} (QEMU) does not die", *holder), {}, {}};
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return found;
 }
 
 }  // namespace sprite::vm

@@ -26,10 +26,12 @@ Path pid_file(const Path& runtime_directory);
 /// What remains of a MachineSpec while its machine exists.
 struct Record {
   std::string id;
+  std::string domain_id;  ///< The UUID of the libvirt domain that runs it.
   Path memory_file, channel_socket, console_log, runtime_directory;
 };
 
-Record record_of(const MachineSpec& spec);
+/// The record of a machine that starts as domain `domain_id`.
+Record record_of(const MachineSpec& spec, std::string domain_id);
 
 /// The records of the machines, one small file each in a directory.
 class Records {
@@ -59,7 +61,8 @@ Result<> make_memory_file(const Path& path, std::uint64_t bytes);
 /// Removes the memory file, the sockets and the network helper of a machine whose process is gone.
 void remove_files(const Record& record);
 
-/// The process id of the machine's QEMU, if it lives.
-std::optional<pid_t> running_process(const Path& runtime_directory);
+/// Kills the machine's QEMU and returns when its files are closed; false if no QEMU was found. Errors: unavailable (it
+/// does not die).
+Result<bool> kill_process(const Path& runtime_directory);
 
 }  // namespace sprite::vm

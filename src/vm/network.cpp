@@ -116,6 +116,8 @@ void stop_network(const Path& runtime_directory) {
 NetworkDecision detect_network(const Path& scratch) {
   const auto started = start_network(scratch);
   stop_network(scratch);
+  std::error_code ignored;
+  std::filesystem::remove(scratch, ignored);
   if (started) return {Network::passt, {}};
   const Error& error = started.error();
   return {Network::user, error.because.empty() ? error.what : error.what + ": " + error.because.front()};
