@@ -44,3 +44,20 @@ function(sprite_library name)
     target_precompile_headers(sprite_${name} REUSE_FROM sprite_precompiled)
   endif()
 endfunction()
+
+# sprite_embed(folder file...): each <name>.<ext> of src/<folder> as `constexpr std::string_view <name>_<ext>` in the generated
+# header <folder>/<name>.h.
+function(sprite_embed folder)
+  if(NOT TARGET sprite_${folder})
+    return()
+  endif()
+  foreach(file IN LISTS ARGN)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/${file})
+    file(READ ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/${file} text)
+    cmake_path(GET file STEM name)
+    string(MAKE_C_IDENTIFIER ${file} variable)
+    file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/embedded/${folder}/${name}.h @ONLY CONTENT
+      "#pragma once\n#include <string_view>\nnamespace sprite::${folder} {\ninline constexpr std::string_view ${variable} = R\"embedded(${text})embedded\";\n}\n")
+  endforeach()
+  target_include_directories(sprite_${folder} PRIVATE ${CMAKE_CURRENT_BINARY_DIR}/embedded)
+endfunction()
