@@ -20,7 +20,8 @@ constexpr std::string_view configuration =
     "remember_owner = 0\n"
     "dynamic_ownership = 0\n"
     "namespaces = []\n"
-    "cgroup_controllers = []\n";
+    "cgroup_controllers = []\n"
+    "capability_filters = [\"cpu-unavailable-features\"]\n";
 constexpr std::string_view configuration_of_root = "user = \"root\"\ngroup = \"root\"\n";
 
 }  // namespace

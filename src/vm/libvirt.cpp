@@ -1,5 +1,7 @@
 #include "vm/libvirt.h"
 
+#include <libvirt/libvirt-qemu.h>
+
 #include <condition_variable>
 #include <cstdlib>
 #include <map>
@@ -46,6 +48,14 @@ struct Shared {
   std::map<std::string, Machine> machines;
   std::function<void(const std::string&, const std::string&)> on_ended;
 };
+
+/// A SHUTDOWN event of QEMU in words; empty for one that the guest did not cause.
+std::string shutdown_reason(std::string_view details) {
+  if (details.find("\"guest-shutdown\"") != std::string_view::npos) return "the guest shut down";
+  if (details.find("\"guest-reset\"") != std::string_view::npos) return "the guest rebooted";
+  if (details.find("\"guest-panic\"") != std::string_view::npos) return "the guest's kernel panicked";
+  return {};
+}
 
 /// The machine that runs as that domain, or null.
 Machine* by_domain(Shared& shared, const std::string& domain_id) {
@@ -125,6 +135,8 @@ class Libvirt final : public Hypervisor {
 
  private:
   static void on_event(virConnectPtr, virDomainPtr domain, int event, int detail, void* self);
+  static void on_qemu_event(virConnectPtr, virDomainPtr domain, const char*, long long, unsigned, const char* details,
+                            void* self);
   void ended(const std::string& domain_id, const std::string& reason);
   std::string why_stopped(const std::string& domain_id, int detail);
   void set_stalled(const std::string& domain_id, bool stalled);
@@ -144,19 +156,24 @@ class Libvirt final : public Hypervisor {
   Opened opened_;
   Records records_;
   Locked<Shared> shared_;
-  int callback_ = -1;
+  int lifecycle_callback_ = -1, shutdown_callback_ = -1;
   std::optional<Keeper> keeper_;  // last: it uses all of the above
 };
 
 Libvirt::~Libvirt() {
   keeper_.reset();
-  if (callback_ >= 0) virConnectDomainEventDeregisterAny(opened_.connection.get(), callback_);
+  virConnectPtr connection = opened_.connection.get();
+  if (lifecycle_callback_ >= 0) virConnectDomainEventDeregisterAny(connection, lifecycle_callback_);
+  if (shutdown_callback_ >= 0) virConnectDomainQemuMonitorEventDeregister(connection, shutdown_callback_);
 }
 
 Result<> Libvirt::adopt() {
-  callback_ = virConnectDomainEventRegisterAny(opened_.connection.get(), nullptr, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-                                               VIR_DOMAIN_EVENT_CALLBACK(&Libvirt::on_event), this, nullptr);
-  if (callback_ < 0) return libvirt_error("cannot listen to libvirt's events");
+  virConnectPtr connection = opened_.connection.get();
+  lifecycle_callback_ = virConnectDomainEventRegisterAny(connection, nullptr, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                                                         VIR_DOMAIN_EVENT_CALLBACK(&Libvirt::on_event), this, nullptr);
+  shutdown_callback_ = virConnectDomainQemuMonitorEventRegister(connection, nullptr, "SHUTDOWN",
+                                                                &Libvirt::on_qemu_event, this, nullptr, 0);
+  if (lifecycle_callback_ < 0 || shutdown_callback_ < 0) return libvirt_error("cannot listen to libvirt's events");
   TRY_LET(const std::vector<Record> records, records_.all());
   for (const Record& record : records) {
     shared_.with([&](Shared& shared) {
@@ -175,10 +192,16 @@ Result<> Libvirt::adopt() {
 void Libvirt::on_event(virConnectPtr, virDomainPtr domain, int event, int detail, void* self) {
   auto& that = *static_cast<Libvirt*>(self);
   const std::string id = domain_id_of(domain);
-  if (event == VIR_DOMAIN_EVENT_SHUTDOWN) that.ended(id, "the guest shut down");
   if (event == VIR_DOMAIN_EVENT_STOPPED) that.ended(id, that.why_stopped(id, detail));
   if (event == VIR_DOMAIN_EVENT_SUSPENDED && detail == VIR_DOMAIN_EVENT_SUSPENDED_IOERROR) that.set_stalled(id, true);
   if (event == VIR_DOMAIN_EVENT_RESUMED) that.set_stalled(id, false);
+}
+
+/// QEMU's own event says more than libvirt's: whether the guest powered off or rebooted.
+void Libvirt::on_qemu_event(virConnectPtr, virDomainPtr domain, const char*, long long, unsigned, const char* details,
+                            void* self) {
+  const std::string reason = shutdown_reason(details ? details : "");
+  if (!reason.empty()) static_cast<Libvirt*>(self)->ended(domain_id_of(domain), reason);
 }
 
 /// Also kills: a guest that shut down leaves a QEMU with stopped processors, and libvirt takes its time with it.
