@@ -2,6 +2,7 @@
 /// The one error type. `kind` alone decides exit code, HTTP status and whether to retry (error.cpp has the table).
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace sprite {
@@ -14,6 +15,11 @@ struct Error {
   std::string what{};                  ///< What we could not do: "cannot wake sprite 'api'".
   std::string hint{};                  ///< What to try next; empty when nothing would help.
   std::vector<std::string> because{};  ///< Causes, nearest first.
+
+  Error() = default;
+  // Not an aggregate: GCC 12 destroys an aggregate's temporary twice in a full expression with co_await.
+  Error(Kind kind_, std::string what_, std::string hint_ = {}, std::vector<std::string> because_ = {})
+      : kind(kind_), what(std::move(what_)), hint(std::move(hint_)), because(std::move(because_)) {}
 
   /// The same failure seen from one level up; kind, hint and causes are kept.
   Error within(std::string doing) &&;

@@ -20,7 +20,16 @@ struct Request {
   std::string target = "/";
   std::string body{};
   std::string content_type = "application/json";
-  std::vector<std::pair<std::string, std::string>> headers{};
+  Headers headers{};
+
+  Request() = default;
+  Request(std::string method_, std::string target_, std::string body_ = {},
+          std::string content_type_ = "application/json", Headers headers_ = {})
+      : method(std::move(method_)),
+        target(std::move(target_)),
+        body(std::move(body_)),
+        content_type(std::move(content_type_)),
+        headers(std::move(headers_)) {}
 };
 
 /// Where a client connects to: a Unix socket, or host and port.
@@ -28,7 +37,12 @@ struct Endpoint {
   Path unix_socket{};
   std::string host{};
   std::uint16_t port = 0;
-  std::string token{};  ///< Sent as a bearer token when not empty.
+  std::string token{};  ///< For the caller's requests; connect() itself has no use for it.
+
+  Endpoint() = default;
+  explicit Endpoint(Path unix_socket_) : unix_socket(std::move(unix_socket_)) {}
+  Endpoint(std::string host_, std::uint16_t port_, std::string token_ = {})
+      : host(std::move(host_)), port(port_), token(std::move(token_)) {}
 };
 
 /// Errors: not_found (no socket there), unavailable (refused, no answer in 5 s).

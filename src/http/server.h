@@ -23,12 +23,19 @@ namespace sprite::http {
 /// Method, target and headers of a request; the body is still on the wire.
 using RequestHead = boost::beast::http::request_header<boost::beast::http::fields>;
 
-/// A whole answer.
+using Headers = std::vector<std::pair<std::string, std::string>>;
+
+/// A whole answer. (It and its like have constructors because GCC 12 destroys an aggregate's temporary twice in a full
+/// expression with co_await.)
 struct Response {
   int status = 200;
   std::string content_type = "application/json";
-  std::string body;
-  std::vector<std::pair<std::string, std::string>> headers{};
+  std::string body{};
+  Headers headers{};
+
+  Response() = default;
+  Response(int status_, std::string content_type_, std::string body_, Headers headers_ = {})
+      : status(status_), content_type(std::move(content_type_)), body(std::move(body_)), headers(std::move(headers_)) {}
 };
 
 /// Where the bytes of a request's connection go once a handler has taken it: `buffered` was read already.

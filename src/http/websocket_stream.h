@@ -11,8 +11,6 @@
 
 namespace sprite::http {
 
-using Headers = std::vector<std::pair<std::string, std::string>>;
-
 /// Answers the upgrade request `head` with 101 and `headers`; `buffered` are bytes that came after the head.
 /// Errors: invalid (not a proper upgrade; answered), unavailable.
 asio::awaitable<Result<std::unique_ptr<WebSocket>>> accept_websocket(Stream stream, std::string buffered,
