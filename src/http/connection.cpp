@@ -161,7 +161,7 @@ asio::awaitable<void> Connection::run() {
     const bool clean = co_await discard_body();
     if (!clean) break;
   }
-  co_await linger(std::move(stream_));
+  co_await linger(std::make_shared<Stream>(std::move(stream_)));
 }
 
 asio::awaitable<void> Connection::answer() {

@@ -14,15 +14,16 @@ constexpr std::chrono::hours limit{1};
 
 }  // namespace
 
-asio::awaitable<void> linger(Stream stream) {
-  stream.shutdown_send();
-  Deadline deadline(stream, limit);
+asio::awaitable<void> linger(std::shared_ptr<Stream> stream) {
+  stream->shutdown_send();
+  Deadline deadline(*stream, limit);
   std::array<char, 4096> discarded;
   for (;;) {
-    auto [ended, count] = co_await stream.async_read_some(asio::buffer(discarded), asio::as_tuple(asio::use_awaitable));
+    auto [ended, count] =
+        co_await stream->async_read_some(asio::buffer(discarded), asio::as_tuple(asio::use_awaitable));
     if (ended) break;
   }
-  stream.close();
+  stream->close();
 }
 
 }  // namespace sprite::http

@@ -1,5 +1,6 @@
 #pragma once
 #include <boost/asio/awaitable.hpp>
+#include <memory>
 
 #include "base/stream.h"
 
@@ -7,6 +8,6 @@ namespace sprite::http {
 
 /// Ends `stream` without destroying what is on its way to a slow reader: sends end-of-stream, discards what still
 /// comes, and closes once the peer has ended too (or after an hour).
-asio::awaitable<void> linger(Stream stream);
+asio::awaitable<void> linger(std::shared_ptr<Stream> stream);
 
 }  // namespace sprite::http

@@ -104,6 +104,9 @@ struct Core {
   unsigned short close_code = ws::close_code::abnormal;
 };
 
+/// The stream, for as long as somebody wants it.
+std::shared_ptr<Stream> stream_of(const std::shared_ptr<Core>& core) { return {core, &core->stream()}; }
+
 asio::awaitable<Result<std::optional<Message>>> read_message(std::shared_ptr<Core> core) {
   core->incoming.clear();
   if (core->incoming.capacity() > MiB) core->incoming.shrink_to_fit();
@@ -149,7 +152,7 @@ asio::awaitable<void> finish(std::shared_ptr<Core> core, unsigned short code) {
                       std::chrono::hours(1));  // a peer behind a pager reads late; one that is gone fails at once
     (void)co_await core->socket.async_close(ws::close_reason(code), as_result);
   }
-  co_await linger(std::move(core->stream()));
+  co_await linger(stream_of(core));
 }
 
 class BeastWebSocket final : public WebSocket {
@@ -158,7 +161,7 @@ class BeastWebSocket final : public WebSocket {
   ~BeastWebSocket() override {
     if (core_->closing) return;
     if (core_->peer_closed) {
-      asio::co_spawn(core_->socket.get_executor(), linger(std::move(core_->stream())), asio::detached);
+      asio::co_spawn(core_->socket.get_executor(), linger(stream_of(core_)), asio::detached);
     } else {
       core_->stream().close();
     }
@@ -193,7 +196,7 @@ asio::awaitable<Result<std::unique_ptr<WebSocket>>> accept_websocket(Stream stre
   const beast::http::request<beast::http::empty_body> request{head};
   auto [failed] = co_await core->socket.async_accept(request, as_result);
   if (!failed) co_return std::unique_ptr<WebSocket>(std::make_unique<BeastWebSocket>(core));
-  asio::co_spawn(core->socket.get_executor(), linger(std::move(core->stream())), asio::detached);  // Beast has answered
+  asio::co_spawn(core->socket.get_executor(), linger(stream_of(core)), asio::detached);  // Beast has answered
   co_return Error{Error::Kind::invalid, "this is not a proper WebSocket upgrade", "", {failed.message()}};
 }
 
