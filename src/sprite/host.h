@@ -8,8 +8,11 @@
 #include <string>
 
 #include "base/file.h"
+#include "image/catalogue.h"
 #include "sprite/open.h"
+#include "sprite/record.h"
 #include "sprite/turns.h"
+#include "store/volume.h"
 #include "vm/hypervisor.h"
 
 namespace sprite {
@@ -23,17 +26,19 @@ class Host {
   asio::any_io_executor executor() const { return executor_; }
   asio::thread_pool& pool() { return pool_; }
 
-  /// The hypervisor, opened by the first who asks (4 to 8 s on a machine's first use). Errors: unavailable; the next call tries again.
+  /// The hypervisor, opened by the first who asks (4 to 8 s on a machine's first use). Errors: unavailable; the next
+  /// call tries again.
   asio::awaitable<Result<vm::Hypervisor*>> hypervisor();
   /// What is known of it without waiting; empty until it is open.
   vm::Facts facts() const { return facts_; }
   /// Called on the executor when a machine ended by itself. Set once, before the first hypervisor().
   void on_ended(std::function<void(std::string id, std::string reason)> callback) { ended_ = std::move(callback); }
 
+  image::Catalogue images() const { return image::Catalogue(options_.data_dir / "images"); }
+
   /// The first 12 hex digits of the uuid in a sprite's id: short enough for socket paths.
   static std::string short_id(const std::string& sprite_id);
   Path sprites_dir() const { return options_.data_dir / "sprites"; }
-  Path images_dir() const { return options_.data_dir / "images"; }
   Path sprite_dir(const std::string& sprite_id) const { return sprites_dir() / sprite_id; }
   Path console_log(const std::string& sprite_id) const { return sprite_dir(sprite_id) / "console.log"; }
   Path vm_dir(const std::string& sprite_id) const { return options_.runtime_dir / "vm" / short_id(sprite_id); }

@@ -1,9 +1,10 @@
 #pragma once
 /// The running side of one sprite: its disk server, its VM and the channel to the agent in it.
 ///
-/// States: off (nothing), or on (disk served, VM there, channel acknowledged). power_on() goes from off to on, or back to off when a
-/// step fails; shut_down(), cut_power() and let_go() go to off. The disk is served for as long as a QEMU may use it: from before its
-/// start until it is known to be gone. The caller (fleet.cpp) lets one of these run at a time.
+/// States: off (nothing), or on (disk served, VM there, channel acknowledged). power_on() goes from off to on, or back
+/// to off when a step fails; shut_down(), cut_power() and let_go() go to off. The disk is served for as long as a QEMU
+/// may use it: from before its start until it is known to be gone. The caller (fleet.cpp) lets one of these run at a
+/// time.
 #include <boost/asio/awaitable.hpp>
 #include <memory>
 #include <string>
@@ -29,7 +30,8 @@ class Machine {
 
   /// Cold boot until programs may run in it. Errors: no_space, unavailable, corrupt (with the console's last lines).
   asio::awaitable<Result<>> power_on();
-  /// Serves the disk of a VM that an earlier daemon left running; at once, since its guest waits. Errors: as opening a volume.
+  /// Serves the disk of a VM that an earlier daemon left running; at once, since its guest waits. Errors: as opening a
+  /// volume.
   Result<> serve_disk();
   /// Connects to the agent of a VM that is there already. Errors: unavailable (the VM is left alone).
   asio::awaitable<Result<>> adopt();

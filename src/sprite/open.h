@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/result.h"
 #include "sprite/sprites.h"
+#include "vm/accelerator.h"
 
 namespace sprite {
 
@@ -17,14 +18,13 @@ struct SpritesOptions {
   std::string default_image = "base";
   std::uint64_t default_memory_bytes = 0;
   unsigned default_vcpus = 0;
-  std::string hypervisor_uri;           ///< "" = libvirt embedded in this process
-  std::string accelerator = "auto";     ///< "auto", "kvm" or "emulation"
-  std::string network = "auto";         ///< "auto", "passt" or "user"
-  std::string url;                      ///< of this daemon's loopback listener; a sprite's URL is made from it
+  std::string hypervisor_uri;  ///< "" = libvirt embedded in this process
+  vm::AcceleratorChoice accelerator = vm::AcceleratorChoice::automatic;
+  std::string url;  ///< of this daemon's loopback listener; a sprite's URL is made from it
 };
 
-/// Opens the disks and machines of every sprite found, those left running by an earlier daemon included. libvirt is opened
-/// behind, so that this returns at once; the first start waits for it. Calls run on `executor` (one thread).
+/// Opens the disks and machines of every sprite found, those left running by an earlier daemon included. libvirt is
+/// opened behind, so that this returns at once; the first start waits for it. Calls run on `executor` (one thread).
 /// Errors: denied (directories), corrupt, no_space, unavailable.
 Result<std::shared_ptr<Sprites>> open_sprites(asio::any_io_executor executor, const SpritesOptions& options);
 

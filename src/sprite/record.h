@@ -14,9 +14,9 @@
 namespace sprite {
 
 struct Record {
-  std::string id{};      ///< "sprite-<uuid>"
+  std::string id{};  ///< "sprite-<uuid>"
   std::string name{};
-  std::string image{};   ///< the image's digest
+  std::string image{};  ///< the image's digest
   std::string image_name{};
   std::uint64_t memory_bytes = 0;
   unsigned vcpus = 0;

@@ -23,7 +23,8 @@ class Sprites {
  public:
   virtual ~Sprites() = default;
 
-  /// A new sprite, running and ready for exec. Errors: exists, invalid (name, sizes, no such image), no_space, unavailable.
+  /// A new sprite, running and ready for exec. Errors: exists, invalid (name, sizes, no such image), no_space,
+  /// unavailable.
   virtual asio::awaitable<Result<wire::Sprite>> create(wire::CreateRequest request) = 0;
   /// Errors: not_found.
   virtual Result<wire::Sprite> get(const std::string& name) const = 0;
@@ -54,7 +55,8 @@ class Sprites {
 
   virtual wire::DaemonStatus daemon_status() const = 0;
 
-  /// Makes every disk durable and stops serving it; machines wait for the next daemon. Blocks; nothing may be called after it.
+  /// Makes every disk durable and stops serving it; machines wait for the next daemon. Blocks; nothing may be called
+  /// after it.
   virtual void close() = 0;
 };
 

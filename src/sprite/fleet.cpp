@@ -1,0 +1,419 @@
+#include "sprite/fleet.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include "base/text.h"
+#include "sprite/on_pool.h"
+
+namespace sprite {
+namespace {
+
+constexpr std::uint64_t memory_min_bytes = 256 * MiB, memory_max_bytes = 1024 * GiB;
+constexpr unsigned vcpus_max = 64;
+
+std::string now() { return format_time(std::chrono::system_clock::now()); }
+
+std::string_view status_of(Phase phase) {
+  return phase == Phase::running || phase == Phase::stopping ? "running" : "cold";
+}
+
+std::string_view word_for(Phase phase) {
+  switch (phase) {
+    case Phase::creating: return "being created";
+    case Phase::starting: return "starting";
+    case Phase::stopping: return "stopping";
+    case Phase::destroyed: return "destroyed";
+    case Phase::stopped:
+    case Phase::running: return "";
+  }
+  return "";
+}
+
+/// A locally administered unicast address.
+std::string random_mac_address() {
+  const std::string digits = to_hex(random_bytes(3));
+  return "52:54:00:" + digits.substr(0, 2) + ":" + digits.substr(2, 2) + ":" + digits.substr(4, 2);
+}
+
+Error no_such_sprite(const std::string& name) {
+  return Error{Error::Kind::not_found, "no sprite is called '" + name + "'", "run `sprite list` to see the names", {}};
+}
+
+/// Host bytes of the files in `folder`, not counting holes and what it shares with an image.
+std::uint64_t bytes_on_disk(const Path& folder) {
+  std::uint64_t bytes = 0;
+  std::error_code ignored;
+  for (const auto& file : std::filesystem::directory_iterator(folder, ignored)) {
+    struct stat info {};
+    if (::lstat(file.path().c_str(), &info) == 0 && info.st_nlink == 1) bytes += static_cast<std::uint64_t>(info.st_blocks) * 512;
+  }
+  return bytes;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Sprites>> open_sprites(asio::any_io_executor executor, const SpritesOptions& options) {
+  auto fleet = std::make_shared<Fleet>(std::move(executor), options);
+  TRY(fleet->open());
+  return std::shared_ptr<Sprites>(std::move(fleet));
+}
+
+Fleet::Fleet(asio::any_io_executor executor, SpritesOptions options)
+    : host_(std::move(executor), std::move(options)), started_at_(now()) {}
+
+Result<> Fleet::open() {
+  TRY(make_private_directory(host_.options().memory_dir));
+  TRY(make_directories(host_.sprites_dir()));
+  TRY(make_directories(host_.options().runtime_dir / "vm"));
+  std::error_code failed;
+  for (const auto& folder : std::filesystem::directory_iterator(host_.sprites_dir(), failed)) {
+    if (folder.path().filename().string().starts_with("."))
+      TRY(remove_tree(folder.path()));
+    else
+      TRY(load(folder.path()));
+  }
+  if (failed) return system_error("cannot read '" + host_.sprites_dir().string() + "'", failed.value());
+  host_.on_ended([weak = weak_from_this(), executor = host_.executor()](std::string id, std::string reason) {
+    if (auto self = weak.lock())
+      asio::co_spawn(executor, self->machine_ended(std::move(id), std::move(reason)), [self](std::exception_ptr) {});
+  });
+  asio::co_spawn(host_.executor(), go_on_with_machines(), [self = shared_from_this()](std::exception_ptr) {});
+  return {};
+}
+
+Result<> Fleet::load(const Path& folder) {
+  TRY_LET(Record record, load_record(folder));
+  auto entry = std::make_shared<Entry>(host_, std::move(record));
+  entries_[entry->record.name] = entry;
+  if (!std::filesystem::exists(host_.vm_dir(entry->record.id))) return {};
+  entry->phase = Phase::starting;  // until we know whether its machine lives
+  return entry->machine.serve_disk();
+}
+
+asio::awaitable<void> Fleet::go_on_with_machines() {
+  std::vector<std::pair<EntryPtr, std::shared_ptr<Turns::Turn>>>
+      served;  // their turns, so that nobody comes in between
+  for (const auto& [name, entry] : entries_) {
+    if (!entry->machine.on()) continue;
+    Turns::Turn turn = co_await entry->turns.take();
+    served.emplace_back(entry, std::make_shared<Turns::Turn>(std::move(turn)));
+  }
+  auto hypervisor = co_await host_.hypervisor();
+  if (!hypervisor) co_return;  // the next action meets and tells the same error
+  auto ids = co_await on_pool(host_.pool(), [machines = *hypervisor] { return machines->list(); });
+  if (!ids) co_return;
+  for (auto& [entry, turn] : served) {
+    const bool there = std::ranges::find(*ids, entry->record.id) != ids->end();
+    auto go_on = [](std::shared_ptr<Fleet> self, EntryPtr its_entry, bool is_there,
+                    std::shared_ptr<Turns::Turn>) -> asio::awaitable<void> {
+      co_await self->go_on_with(its_entry, is_there);
+    };
+    asio::co_spawn(host_.executor(), go_on(shared_from_this(), entry, there, turn), asio::detached);
+  }
+  served.clear();
+  for (const std::string& id : *ids) {
+    const bool known = std::ranges::any_of(entries_, [&](const auto& each) { return each.second->record.id == id; });
+    if (!known) (void)co_await on_pool(host_.pool(), [machines = *hypervisor, id] { return machines->destroy(id); });
+  }
+}
+
+asio::awaitable<void> Fleet::go_on_with(EntryPtr entry, bool there) {
+  if (!there) {
+    co_await entry->machine.let_go();
+    enter(*entry, Phase::stopped, "its machine was gone when the daemon started");
+    co_return;
+  }
+  if (auto adopted = co_await entry->machine.adopt(); adopted) {
+    enter(*entry, Phase::running);
+  } else {
+    enter(*entry, Phase::running, "its agent does not answer: " + adopted.error().what);
+  }
+}
+
+asio::awaitable<void> Fleet::machine_ended(std::string id, std::string reason) {
+  const auto found = std::ranges::find_if(entries_, [&](const auto& each) { return each.second->record.id == id; });
+  if (found == entries_.end()) co_return;
+  const EntryPtr entry = found->second;
+  const Turns::Turn turn = co_await entry->turns.take();
+  if (!entry->machine.on()) co_return;  // we ended it ourselves
+  auto hypervisor = co_await host_.hypervisor();
+  if (!hypervisor) co_return;
+  const auto state = co_await on_pool(host_.pool(), [machines = *hypervisor, id] { return machines->state(id); });
+  if (!state || *state != vm::State::absent) co_return;  // started again meanwhile
+  (void)co_await entry->machine.cut_power();             // its memory file and sockets
+  enter(*entry, Phase::stopped, "ended by itself: " + reason);
+}
+
+Result<Fleet::EntryPtr> Fleet::find(const std::string& name) const {
+  const auto found = entries_.find(name);
+  if (found == entries_.end()) return no_such_sprite(name);
+  return found->second;
+}
+
+void Fleet::enter(Entry& entry, Phase phase, std::string detail) {
+  entry.phase = phase;
+  entry.detail = std::move(detail);
+  if (phase == Phase::running) entry.record.last_running_at = now();
+  const wire::Sprite changed = to_wire(entry);
+  const auto watchers = watchers_;  // a watcher may end itself
+  for (const auto& [number, watcher] : watchers) watcher(changed);
+}
+
+wire::Sprite Fleet::to_wire(const Entry& entry) const {
+  const Record& record = entry.record;
+  wire::Sprite shown;
+  shown.id = record.id;
+  shown.name = record.name;
+  shown.organization = "local";
+  shown.url_settings = record.url_settings;
+  shown.status = status_of(entry.phase);
+  shown.created_at = record.created_at;
+  shown.updated_at = record.updated_at;
+  shown.last_running_at = record.last_running_at;
+  shown.version = shown.environment_version = SPRITE_VERSION;
+  shown.labels = record.labels;
+  shown.config.ram_mb = record.memory_bytes / MiB;
+  shown.config.cpus = record.vcpus;
+  shown.config.storage_gb = 100;
+  shown.environment = record.environment;
+  shown.image = record.image_name + "@" + record.image.substr(0, 12);
+  shown.detail = entry.detail.empty() ? std::string(word_for(entry.phase)) : entry.detail;
+  shown.disk_used_bytes = bytes_on_disk(host_.sprite_dir(record.id) / "layers");
+  return shown;
+}
+
+Result<wire::Sprite> Fleet::get(const std::string& name) const {
+  TRY_LET(const EntryPtr entry, find(name));
+  return to_wire(*entry);
+}
+
+std::vector<wire::Sprite> Fleet::list() const {
+  std::vector<wire::Sprite> all;
+  for (const auto& [name, entry] : entries_) all.push_back(to_wire(*entry));
+  return all;
+}
+
+Result<Record> Fleet::new_record(const wire::CreateRequest& request) const {
+  TRY(check_sprite_name(request.name));
+  if (entries_.contains(request.name))
+    return Error{Error::Kind::exists,
+                 "a sprite called '" + request.name + "' exists already",
+                 "choose another name, or use it: `sprite console -s " + request.name + "`",
+                 {}};
+  TRY_LET(const image::Image image, host_.images().find(request.image.value_or(host_.options().default_image)));
+  Record record;
+  record.id = "sprite-" + random_uuid();
+  record.name = request.name;
+  record.image = image.manifest.digest;
+  record.image_name = image.manifest.name;
+  record.memory_bytes = request.config.ram_mb ? *request.config.ram_mb * MiB : host_.options().default_memory_bytes;
+  record.vcpus = request.config.cpus ? static_cast<unsigned>(std::min<std::uint64_t>(*request.config.cpus, 1000))
+                                     : host_.options().default_vcpus;
+  record.mac_address = random_mac_address();
+  record.url_settings = request.url_settings;
+  record.labels = request.labels;
+  record.environment = request.environment;
+  record.created_at = record.updated_at = now();
+  if (record.memory_bytes < memory_min_bytes || record.memory_bytes > memory_max_bytes)
+    return Error{Error::Kind::invalid,
+                 "a sprite cannot have " + format_size(record.memory_bytes) + " of memory",
+                 "choose between " + format_size(memory_min_bytes) + " and " + format_size(memory_max_bytes),
+                 {}};
+  if (record.vcpus < 1 || record.vcpus > vcpus_max)
+    return Error{Error::Kind::invalid,
+                 "a sprite cannot have " + std::to_string(record.vcpus) + " processors",
+                 "choose between 1 and " + std::to_string(vcpus_max),
+                 {}};
+  return record;
+}
+
+Result<> Fleet::make_folder(const Record& record) {
+  const Path unfinished = host_.sprites_dir() / (".new-" + record.id);
+  auto made = [&]() -> Result<> {
+    TRY(make_directories(unfinished));
+    TRY_LET(const image::Image image, host_.images().find(record.image));
+    TRY(store::Volume::create(unfinished, image.rootfs(), image.manifest.disk_bytes));
+    TRY(save_record(unfinished, record));
+    if (::rename(unfinished.c_str(), host_.sprite_dir(record.id).c_str()) != 0)
+      return system_error("cannot name the new sprite's folder");
+    return sync_directory(host_.sprites_dir());
+  }();
+  if (!made) (void)remove_tree(unfinished);
+  return made;
+}
+
+asio::awaitable<Result<wire::Sprite>> Fleet::create(wire::CreateRequest request) {
+  const std::string doing = "cannot create sprite '" + request.name + "'";
+  CO_TRY_LET(Record record, new_record(request));
+  auto entry = std::make_shared<Entry>(host_, std::move(record));
+  entry->phase = Phase::creating;
+  entries_[entry->record.name] = entry;
+  const Turns::Turn turn = co_await entry->turns.take();
+  auto made = co_await on_pool(host_.pool(), [this, entry] { return make_folder(entry->record); });
+  if (made) made = co_await bring_up(entry);
+  if (made) co_return to_wire(*entry);
+  (void)co_await discard(entry);  // the first failure is the one to tell
+  co_return std::move(made).error().within(doing);
+}
+
+asio::awaitable<Result<>> Fleet::bring_up(EntryPtr entry) {
+  if (entry->phase == Phase::destroyed) co_return no_such_sprite(entry->record.name);
+  if (entry->machine.reachable()) co_return Result<>{};
+  Result<> up;
+  if (entry->machine.on()) {
+    up = co_await entry->machine.adopt();
+    if (!up) {
+      Error error = std::move(up).error();
+      error.hint = "run `sprite restart -s " + entry->record.name + "`";
+      co_return error;
+    }
+  } else {
+    enter(*entry, Phase::starting);
+    up = co_await entry->machine.power_on();
+  }
+  if (up) {
+    enter(*entry, Phase::running);
+  } else {
+    enter(*entry, Phase::stopped, "did not start: " + up.error().what);
+  }
+  co_return up;
+}
+
+asio::awaitable<Result<>> Fleet::bring_down(EntryPtr entry) {
+  if (entry->phase == Phase::destroyed) co_return no_such_sprite(entry->record.name);
+  if (!entry->machine.on()) co_return Result<>{};
+  enter(*entry, Phase::stopping);
+  auto down = co_await entry->machine.shut_down();
+  if (down) {
+    enter(*entry, Phase::stopped);
+  } else {
+    enter(*entry, Phase::running, "did not stop: " + down.error().what);
+  }
+  co_return down;
+}
+
+asio::awaitable<Result<>> Fleet::discard(EntryPtr entry) {
+  if (entry->machine.on()) {
+    CO_TRY(co_await entry->machine.cut_power());
+  }
+  const Path folder = host_.sprite_dir(entry->record.id);
+  const Path doomed = host_.sprites_dir() / (".gone-" + entry->record.id);
+  if (::rename(folder.c_str(), doomed.c_str()) != 0 && errno != ENOENT) {
+    co_return system_error("cannot rename '" + folder.string() + "'");
+  }
+  entries_.erase(entry->record.name);
+  enter(*entry, Phase::destroyed);
+  co_return co_await on_pool(host_.pool(), [this, doomed]() -> Result<> {
+    TRY(sync_directory(host_.sprites_dir()));
+    return remove_tree(doomed);
+  });
+}
+
+asio::awaitable<Result<>> Fleet::destroy(std::string name) {
+  CO_TRY_LET(const EntryPtr entry, find(name));
+  const Turns::Turn turn = co_await entry->turns.take();
+  if (entry->phase == Phase::destroyed) co_return no_such_sprite(name);
+  auto gone = co_await discard(entry);
+  if (!gone) co_return std::move(gone).error().within("cannot destroy sprite '" + name + "'");
+  co_return gone;
+}
+
+asio::awaitable<Result<wire::Sprite>> Fleet::update(std::string name, wire::UpdateRequest request) {
+  CO_TRY_LET(const EntryPtr entry, find(name));
+  const Turns::Turn turn = co_await entry->turns.take();
+  if (entry->phase == Phase::destroyed) co_return no_such_sprite(name);
+  Record record = entry->record;
+  if (request.url_settings) record.url_settings = *request.url_settings;
+  if (request.clear_labels) record.labels.clear();
+  if (request.labels) record.labels = *request.labels;
+  record.updated_at = now();
+  CO_TRY(co_await on_pool(host_.pool(), [this, record] { return save_record(host_.sprite_dir(record.id), record); }));
+  entry->record = std::move(record);
+  enter(*entry, entry->phase, entry->detail);
+  co_return to_wire(*entry);
+}
+
+asio::awaitable<Result<wire::Sprite>> Fleet::start(std::string name) {
+  CO_TRY_LET(const EntryPtr entry, find(name));
+  const Turns::Turn turn = co_await entry->turns.take();
+  auto up = co_await bring_up(entry);
+  if (!up) co_return std::move(up).error().within("cannot start sprite '" + name + "'");
+  co_return to_wire(*entry);
+}
+
+asio::awaitable<Result<wire::Sprite>> Fleet::stop(std::string name) {
+  CO_TRY_LET(const EntryPtr entry, find(name));
+  const Turns::Turn turn = co_await entry->turns.take();
+  auto down = co_await bring_down(entry);
+  if (!down) co_return std::move(down).error().within("cannot stop sprite '" + name + "'");
+  co_return to_wire(*entry);
+}
+
+asio::awaitable<Result<wire::Sprite>> Fleet::restart(std::string name) {
+  CO_TRY_LET(const EntryPtr entry, find(name));
+  const Turns::Turn turn = co_await entry->turns.take();
+  auto done = co_await bring_down(entry);
+  if (done) done = co_await bring_up(entry);
+  if (!done) co_return std::move(done).error().within("cannot restart sprite '" + name + "'");
+  co_return to_wire(*entry);
+}
+
+asio::awaitable<Result<Stream>> Fleet::connect(std::string name) {
+  CO_TRY_LET(const EntryPtr entry, find(name));
+  if (entry->phase != Phase::running || !entry->machine.reachable()) {
+    const Turns::Turn turn = co_await entry->turns.take();
+    auto up = co_await bring_up(entry);
+    if (!up) co_return std::move(up).error().within("cannot wake sprite '" + name + "'");
+  }
+  co_return entry->machine.open_stream();
+}
+
+asio::awaitable<Result<wire::AgentStatus>> Fleet::agent_status(std::string name) {
+  CO_TRY_LET(const EntryPtr entry, find(name));
+  co_return co_await entry->machine.agent_status();
+}
+
+Result<std::string> Fleet::console_log(const std::string& name) const {
+  TRY_LET(const EntryPtr entry, find(name));
+  auto log = read_file(host_.console_log(entry->record.id));
+  if (!log && log.error().kind == Error::Kind::not_found) return std::string();  // never started
+  return log;
+}
+
+std::shared_ptr<void> Fleet::watch(std::function<void(const wire::Sprite&)> changed) {
+  const std::uint64_t number = next_watcher_++;
+  watchers_[number] = std::move(changed);
+  return std::shared_ptr<void>(nullptr, [weak = weak_from_this(), number](void*) {
+    if (const auto self = weak.lock()) self->watchers_.erase(number);
+  });
+}
+
+wire::DaemonStatus Fleet::daemon_status() const {
+  const vm::Facts facts = host_.facts();
+  wire::DaemonStatus status;
+  status.version = SPRITE_VERSION;
+  status.pid = ::getpid();
+  status.started_at = started_at_;
+  status.socket = (host_.options().runtime_dir / "daemon.sock").string();
+  status.url = host_.options().url;
+  status.accelerator = facts.accelerator == vm::Accelerator::kvm ? "kvm" : "emulation";
+  status.accelerator_reason = facts.accelerator_reason;
+  status.qemu_version = facts.qemu_version;
+  status.libvirt_version = facts.libvirt_version;
+  status.network = facts.network;
+  status.sprites = entries_.size();
+  status.running = static_cast<std::uint64_t>(
+      std::ranges::count_if(entries_, [](const auto& each) { return each.second->phase == Phase::running; }));
+  return status;
+}
+
+void Fleet::close() {
+  for (const auto& [name, entry] : entries_)
+    (void)entry->machine.release();  // the next daemon goes on from tmpfs if a flush failed
+}
+
+}  // namespace sprite

@@ -1,0 +1,80 @@
+#pragma once
+/// Fleet: the real Sprites.
+///
+/// A sprite is an Entry: its record, its machine and what it is doing. An entry's actions take turns; the map of
+/// entries and all phases change on the executor only. What survives a crash is the folder of a sprite: it appears with
+/// a rename once it is whole, and disappears with one before its content is removed, so that a crash leaves either a
+/// whole sprite or a folder whose name begins with a dot, which the next start removes.
+#include <map>
+#include <memory>
+#include <string>
+
+#include "sprite/host.h"
+#include "sprite/machine.h"
+#include "sprite/record.h"
+#include "sprite/sprites.h"
+#include "sprite/turns.h"
+
+namespace sprite {
+
+enum class Phase { creating, stopped, starting, running, stopping, destroyed };
+
+struct Entry {
+  Entry(Host& host, Record its_record) : record(std::move(its_record)), machine(host, record) {}
+
+  Record record;
+  Phase phase = Phase::stopped;
+  std::string detail;  ///< Why it is so, when that is not plain: "ended by itself: guest powered off".
+  Turns turns;
+  Machine machine;
+};
+
+class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
+ public:
+  Fleet(asio::any_io_executor executor, SpritesOptions options);
+
+  /// Loads every sprite and goes on with those that run. Errors: as open_sprites().
+  Result<> open();
+
+  asio::awaitable<Result<wire::Sprite>> create(wire::CreateRequest request) override;
+  Result<wire::Sprite> get(const std::string& name) const override;
+  std::vector<wire::Sprite> list() const override;
+  asio::awaitable<Result<wire::Sprite>> update(std::string name, wire::UpdateRequest request) override;
+  asio::awaitable<Result<>> destroy(std::string name) override;
+  asio::awaitable<Result<wire::Sprite>> start(std::string name) override;
+  asio::awaitable<Result<wire::Sprite>> stop(std::string name) override;
+  asio::awaitable<Result<wire::Sprite>> restart(std::string name) override;
+  asio::awaitable<Result<Stream>> connect(std::string name) override;
+  asio::awaitable<Result<wire::AgentStatus>> agent_status(std::string name) override;
+  Result<std::string> console_log(const std::string& name) const override;
+  std::shared_ptr<void> watch(std::function<void(const wire::Sprite&)> changed) override;
+  wire::DaemonStatus daemon_status() const override;
+  void close() override;
+
+ private:
+  using EntryPtr = std::shared_ptr<Entry>;
+
+  Result<EntryPtr> find(const std::string& name) const;
+  Result<Record> new_record(const wire::CreateRequest& request) const;
+  Result<> make_folder(const Record& record);
+  Result<> load(const Path& folder);
+  wire::Sprite to_wire(const Entry& entry) const;
+  void enter(Entry& entry, Phase phase, std::string detail = "");
+
+  // The caller of these has the entry's turn.
+  asio::awaitable<Result<>> bring_up(EntryPtr entry);
+  asio::awaitable<Result<>> bring_down(EntryPtr entry);
+  asio::awaitable<Result<>> discard(EntryPtr entry);
+
+  asio::awaitable<void> go_on_with_machines();
+  asio::awaitable<void> go_on_with(EntryPtr entry, bool there);
+  asio::awaitable<void> machine_ended(std::string id, std::string reason);
+
+  Host host_;
+  std::map<std::string, EntryPtr> entries_;  // by name
+  std::map<std::uint64_t, std::function<void(const wire::Sprite&)>> watchers_;
+  std::uint64_t next_watcher_ = 0;
+  std::string started_at_;
+};
+
+}  // namespace sprite

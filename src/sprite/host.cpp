@@ -1,0 +1,51 @@
+#include "sprite/host.h"
+
+#include <boost/asio/post.hpp>
+
+#include "sprite/on_pool.h"
+#include "vm/libvirt.h"
+
+namespace sprite {
+namespace {
+
+constexpr std::size_t pool_threads = 8;  // most of them wait for libvirt or a disk
+
+vm::LibvirtOptions libvirt_options(const SpritesOptions& options) {
+  vm::LibvirtOptions chosen;
+  chosen.uri = options.hypervisor_uri;
+  chosen.directory = options.data_dir / "libvirt";
+  chosen.accelerator = options.accelerator;
+  return chosen;
+}
+
+}  // namespace
+
+Host::Host(asio::any_io_executor executor, SpritesOptions options)
+    : executor_(std::move(executor)), options_(std::move(options)), pool_(pool_threads) {}
+
+Host::~Host() { pool_.join(); }
+
+asio::awaitable<Result<vm::Hypervisor*>> Host::hypervisor() {
+  if (hypervisor_) co_return hypervisor_.get();
+  const Turns::Turn turn = co_await opening_.take();
+  if (hypervisor_) co_return hypervisor_.get();
+  CO_TRY_LET(auto opened,
+             co_await on_pool(pool_, [options = libvirt_options(options_)] { return vm::open_libvirt(options); }));
+  opened->on_ended([executor = executor_, &ended = ended_](const std::string& id, const std::string& reason) {
+    asio::post(executor, [&ended, id, reason] {
+      if (ended) ended(id, reason);
+    });
+  });
+  hypervisor_ = std::move(opened);
+  facts_ = hypervisor_->facts();
+  co_return hypervisor_.get();
+}
+
+std::string Host::short_id(const std::string& sprite_id) {
+  std::string digits;
+  for (const char c : sprite_id.substr(std::string_view("sprite-").size()))
+    if (c != '-' && digits.size() < 12) digits += c;
+  return digits;
+}
+
+}  // namespace sprite

@@ -1,0 +1,209 @@
+#include "sprite/machine.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "base/text.h"
+#include "http/server.h"
+#include "sprite/agent_client.h"
+#include "sprite/on_pool.h"
+
+namespace sprite {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto boot_limit = 90s;  // emulated, on a busy machine; a usual boot takes 3 to 4
+constexpr auto adopt_limit = 20s;
+constexpr auto configure_limit = 60s;
+constexpr auto shutdown_limit = 10s;  // the agent gives programs 2 s of it
+constexpr auto power_off_limit = 5s;
+constexpr auto status_limit = 5s;
+
+Result<Fd> connect_unix(const Path& path) {
+  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.string().size() >= sizeof address.sun_path)
+    return Error{Error::Kind::invalid, "the socket path '" + path.string() + "' is too long"};
+  path.string().copy(address.sun_path, sizeof address.sun_path - 1);
+  if (!fd || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    return system_error("cannot connect to '" + path.string() + "'");
+  return fd;
+}
+
+asio::awaitable<void> pause_for(std::chrono::milliseconds time) {
+  asio::steady_timer timer(co_await asio::this_coro::executor, time);
+  boost::system::error_code ignored;
+  co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+}
+
+}  // namespace
+
+Machine::Machine(Host& host, const Record& record) : host_(host), record_(record) {}
+Machine::~Machine() = default;
+
+Result<vm::MachineSpec> Machine::machine_spec() const {
+  TRY_LET(const image::Image image, host_.images().find(record_.image));
+  const Path runtime = host_.vm_dir(record_.id);
+  return vm::MachineSpec{
+      .id = record_.id,
+      .hostname = record_.name,
+      .kernel = image.kernel(),
+      .initramfs = image.initramfs(),
+      .kernel_arguments = image.manifest.kernel_arguments,
+      .memory_bytes = record_.memory_bytes,
+      .vcpus = record_.vcpus,
+      .memory_file = host_.options().memory_dir / (Host::short_id(record_.id) + ".ram"),
+      .disk_socket = runtime / "disk.sock",
+      .disk_export = "disk",
+      .channel_socket = runtime / "channel.sock",
+      .console_log = host_.console_log(record_.id),
+      .runtime_directory = runtime,
+      .mac_address = record_.mac_address,
+  };
+}
+
+Result<> Machine::serve_disk() {
+  if (disk_) return {};
+  const Path runtime = host_.vm_dir(record_.id);
+  TRY(make_directories(runtime));
+  if (!volume_) {
+    TRY_LET(volume_, store::Volume::open(host_.sprite_dir(record_.id), runtime));
+  }
+  TRY_LET(Fd socket, http::listen_unix(runtime / "disk.sock"));
+  auto find = [volume = volume_](const std::string& name) -> std::shared_ptr<nbd::Device> {
+    return name == "disk" ? volume : nullptr;
+  };
+  TRY_LET(disk_, nbd::Server::start(std::move(socket), std::move(find)));
+  return {};
+}
+
+asio::awaitable<Result<>> Machine::start_vm() {
+  CO_TRY_LET(vm::Hypervisor * hypervisor, co_await host_.hypervisor());
+  CO_TRY_LET(vm::MachineSpec spec, machine_spec());
+  CO_TRY(co_await on_pool(host_.pool(), [this] { return serve_disk(); }));
+  co_return co_await on_pool(host_.pool(), [hypervisor, spec = std::move(spec)] { return hypervisor->start(spec); });
+}
+
+asio::awaitable<Result<>> Machine::connect_agent(std::chrono::milliseconds limit) {
+  CO_TRY_LET(Fd socket, connect_unix(host_.vm_dir(record_.id) / "channel.sock"));
+  auto refuse = [](Stream) {};  // issue by issue, the guest has nothing to ask of us yet
+  auto link =
+      std::make_unique<channel::Link>(host_.executor(), std::move(socket), channel::Role::host,
+                                      channel::Link::Options{}, refuse, [this](Error) { channel_down_ = true; });
+  CO_TRY(co_await link->ready(limit));
+  channel_down_ = false;
+  link_ = std::move(link);
+  co_return Result<>{};
+}
+
+asio::awaitable<Result<>> Machine::configure_agent() {
+  wire::Configure identity;
+  identity.sprite_id = record_.id;
+  identity.sprite_name = identity.hostname = record_.name;
+  identity.sprite_url = host_.options().url;
+  identity.realtime_ns =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  identity.entropy = to_hex(random_bytes(64));
+  for (const char c : record_.id.substr(std::string_view("sprite-").size()))
+    if (c != '-') identity.machine_id += c;
+  identity.environment = record_.environment;
+  CO_TRY_LET(Stream stream, link_->open());
+  CO_TRY_LET(const wire::AgentStatus status,
+             co_await agent_client::configure(std::move(stream), identity, configure_limit));
+  if (status.container != "running") {
+    co_return Error{Error::Kind::unavailable, "the machine's inner container does not run", "", {status.detail}};
+  }
+  co_return Result<>{};
+}
+
+asio::awaitable<Result<>> Machine::power_on() {
+  auto on = co_await start_vm();
+  if (on) on = co_await connect_agent(boot_limit);
+  if (on) on = co_await configure_agent();
+  if (on) co_return on;
+  Error error = with_console(std::move(on).error());
+  (void)co_await cut_power();  // the first failure is the one to tell
+  co_return error;
+}
+
+asio::awaitable<Result<>> Machine::adopt() {
+  CO_TRY(co_await connect_agent(adopt_limit));
+  co_return co_await configure_agent();
+}
+
+asio::awaitable<Result<>> Machine::shut_down() {
+  if (link_) {
+    auto stream = link_->open();
+    Result<> told = stream ? Result<>{} : Result<>{stream.error()};
+    if (stream) told = co_await agent_client::shutdown(*std::move(stream), shutdown_limit);
+    if (told) (void)co_await wait_until_absent(power_off_limit);
+  }
+  co_return co_await cut_power();
+}
+
+asio::awaitable<Result<>> Machine::wait_until_absent(std::chrono::milliseconds limit) {
+  CO_TRY_LET(vm::Hypervisor * hypervisor, co_await host_.hypervisor());
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  for (;;) {
+    CO_TRY_LET(const vm::State state,
+               co_await on_pool(host_.pool(), [hypervisor, id = record_.id] { return hypervisor->state(id); }));
+    if (state == vm::State::absent) co_return Result<>{};
+    if (std::chrono::steady_clock::now() > deadline) {
+      co_return Error{Error::Kind::unavailable, "the machine did not power off"};
+    }
+    co_await pause_for(20ms);
+  }
+}
+
+asio::awaitable<Result<>> Machine::cut_power() {
+  CO_TRY_LET(vm::Hypervisor * hypervisor, co_await host_.hypervisor());
+  CO_TRY(co_await on_pool(host_.pool(), [hypervisor, id = record_.id] { return hypervisor->destroy(id); }));
+  co_await let_go();
+  co_return Result<>{};
+}
+
+asio::awaitable<void> Machine::let_go() {
+  link_.reset();
+  co_await on_pool(host_.pool(), [disk = std::move(disk_), volume = std::move(volume_),
+                                  runtime = host_.vm_dir(record_.id)]() mutable {
+    disk.reset();
+    if (volume) (void)volume->close();  // what could not be flushed is what the last flush of the guest did not cover
+    volume.reset();
+    return remove_tree(runtime);
+  });
+}
+
+Result<> Machine::release() {
+  link_.reset();
+  disk_.reset();
+  if (!volume_) return {};
+  auto flushed = volume_->flush();
+  volume_.reset();
+  return flushed;
+}
+
+Error Machine::with_console(Error error) const {
+  const auto log = read_file(host_.console_log(record_.id), 4 * MiB);
+  if (!log) return error;
+  std::vector<std::string> lines = split(trim(*log), '\n');
+  for (std::size_t i = lines.size() - std::min<std::size_t>(lines.size(), 3); i < lines.size(); ++i)
+    if (const std::string line = trim(lines[i]); !line.empty()) error.because.push_back("console: " + line);
+  return error;
+}
+
+Result<Stream> Machine::open_stream() {
+  if (!reachable()) return Error{Error::Kind::unavailable, "the machine's agent is not connected"};
+  return link_->open();
+}
+
+asio::awaitable<Result<wire::AgentStatus>> Machine::agent_status() {
+  CO_TRY_LET(Stream stream, open_stream());
+  co_return co_await agent_client::status(std::move(stream), status_limit);
+}
+
+}  // namespace sprite

@@ -1,0 +1,40 @@
+#include "sprite/record.h"
+
+#include <boost/describe/class.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value_from.hpp>
+#include <boost/json/value_to.hpp>
+
+#include "store/volume_database.h"
+
+namespace sprite {
+
+BOOST_DESCRIBE_STRUCT(Record, (),
+                      (id, name, image, image_name, memory_bytes, vcpus, mac_address, url_settings, labels, environment,
+                       created_at, updated_at, last_running_at))
+
+namespace wire {
+BOOST_DESCRIBE_STRUCT(UrlSettings, (), (auth, private_access))
+}
+
+Result<Record> load_record(const Path& sprite_dir) {
+  const std::string what = "cannot read the record of the sprite in '" + sprite_dir.string() + "'";
+  TRY_LET(meta::Database database, store::open_volume_database(sprite_dir));
+  TRY_LET(meta::Query query, database.query("select value from record where name = 'sprite'"));
+  TRY_LET(const bool found, query.next());
+  if (!found) return Error{Error::Kind::corrupt, what, "", {"its volume.db has none"}};
+  try {
+    return boost::json::value_to<Record>(boost::json::parse(query.text(0)));
+  } catch (const std::exception& wrong) {
+    return Error{Error::Kind::corrupt, what, "", {wrong.what()}};
+  }
+}
+
+Result<> save_record(const Path& sprite_dir, const Record& record) {
+  const std::string text = boost::json::serialize(boost::json::value_from(record));
+  TRY_LET(meta::Database database, store::open_volume_database(sprite_dir));
+  return database.run("insert or replace into record (name, value) values ('sprite', ?)", {std::string_view(text)});
+}
+
+}  // namespace sprite
