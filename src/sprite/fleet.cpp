@@ -18,6 +18,7 @@ constexpr unsigned vcpus_max = 64;
 std::string now() { return format_time(std::chrono::system_clock::now()); }
 
 std::string_view status_of(Phase phase) {
+  if (phase == Phase::destroyed) return "destroyed";
   return phase == Phase::running || phase == Phase::stopping ? "running" : "cold";
 }
 
@@ -26,7 +27,7 @@ std::string_view word_for(Phase phase) {
     case Phase::creating: return "being created";
     case Phase::starting: return "starting";
     case Phase::stopping: return "stopping";
-    case Phase::destroyed: return "destroyed";
+    case Phase::destroyed:
     case Phase::stopped:
     case Phase::running: return "";
   }
