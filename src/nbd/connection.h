@@ -6,6 +6,8 @@
 /// Replies of a batch leave in one send. Lock order: send_ and flight_ are leaves; neither is held during a device
 /// call.
 #include <atomic>
+#include <condition_variable>
+#include <mutex>
 
 #include "base/fd.h"
 #include "nbd/buffer.h"

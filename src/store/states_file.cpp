@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "base/text.h"
-#include "store/checksum.h"
+#include "base/crc32c.h"
 
 namespace sprite::store {
 namespace {
@@ -32,14 +32,14 @@ Bytes StatesHeader::encode() const {
   std::ranges::copy(layer, bytes.begin() + 24);
   std::ranges::copy(boot, bytes.begin() + 40);
   std::ranges::copy(instance, bytes.begin() + 56);
-  store_little(bytes.data() + checked_bytes, checksum(ByteView(bytes).first(checked_bytes)));
+  store_little(bytes.data() + checked_bytes, crc32c(0, ByteView(bytes).first(checked_bytes)));
   return bytes;
 }
 
 Result<StatesHeader> StatesHeader::decode(ByteView bytes) {
   if (bytes.size() < wire_bytes || as_text(bytes.first(magic.size())) != magic)
     return corrupt("a file of block states does not start as one");
-  if (load_little<std::uint32_t>(bytes.data() + checked_bytes) != checksum(bytes.first(checked_bytes)))
+  if (load_little<std::uint32_t>(bytes.data() + checked_bytes) != crc32c(0, bytes.first(checked_bytes)))
     return corrupt("the header of a file of block states is damaged");
   if (load_little<std::uint32_t>(bytes.data() + 8) != version ||
       load_little<std::uint32_t>(bytes.data() + 12) != block_bytes)

@@ -1,0 +1,69 @@
+// Serves a volume (made if need be) over NBD until SIGTERM: nbd_serve SOCKET DIRECTORY RUNTIME_DIRECTORY IMAGE
+// SIZE_BYTES
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstring>
+
+#include "nbd/server.h"
+#include "store/volume.h"
+
+using namespace sprite;
+
+namespace {
+
+Result<Fd> listen_at(const Path& path) {
+  Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.native().size() >= sizeof address.sun_path)
+    return Error{Error::Kind::invalid, "the socket's path is too long"};
+  std::strcpy(address.sun_path, path.c_str());
+  ::unlink(path.c_str());
+  if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+      ::listen(socket.get(), 64) != 0)
+    return system_error("cannot listen at '" + path.string() + "'");
+  return socket;
+}
+
+Result<> serve(char** arguments) {
+  const Path socket_path = arguments[1], directory = arguments[2], runtime = arguments[3], image = arguments[4];
+  sigset_t ends;
+  ::sigemptyset(&ends);
+  ::sigaddset(&ends, SIGTERM);
+  ::sigaddset(&ends, SIGINT);
+  ::pthread_sigmask(SIG_BLOCK, &ends, nullptr);
+  TRY(make_directories(directory));
+  TRY(make_directories(runtime));
+  if (::access((directory / "volume.db").c_str(), F_OK) != 0)
+    TRY(store::Volume::create(directory, image, std::strtoull(arguments[5], nullptr, 10)));
+  TRY_LET(const auto volume, store::Volume::open(directory, runtime));
+  TRY_LET(Fd socket, listen_at(socket_path));
+  TRY_LET(const auto server, nbd::Server::start(
+                                 std::move(socket),
+                                 [volume](const std::string& name) -> std::shared_ptr<nbd::Device> {
+                                   return name.empty() || name == "disk" ? volume : nullptr;
+                                 },
+                                 [] { return std::vector<std::string>{"disk"}; }));
+  std::puts("ready");
+  std::fflush(stdout);
+  int signal = 0;
+  ::sigwait(&ends, &signal);
+  server->stop();
+  return volume->close();
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  if (count != 6) {
+    std::fputs("usage: nbd_serve SOCKET DIRECTORY RUNTIME_DIRECTORY IMAGE SIZE_BYTES\n", stderr);
+    return 2;
+  }
+  const auto served = serve(arguments);
+  if (!served) std::fputs(to_text(served.error()).c_str(), stderr);
+  return served ? 0 : 1;
+}
