@@ -28,7 +28,7 @@ struct CreateRequest {
   std::optional<std::string> runtime{};  ///< "default" or "dev"
   SpriteConfig config{};
   std::map<std::string, std::string> environment{};
-  std::optional<std::string> image{};    ///< ours: image name or digest
+  std::optional<std::string> image{};  ///< ours: image name or digest
 };
 
 struct UpdateRequest {
@@ -43,16 +43,56 @@ struct Sprite {
   std::string organization{};
   std::string url{};
   UrlSettings url_settings{};
-  std::string status{};  ///< "cold", "warm" or "running"
+  std::string status{};                    ///< "cold", "warm" or "running"
   std::string created_at{}, updated_at{};  ///< RFC 3339
   std::optional<std::string> last_running_at{}, last_warming_at{};
   std::string version{}, environment_version{};
   std::vector<std::string> labels{};
   SpriteConfig config{};
   std::map<std::string, std::string> environment{};
-  std::string image{};             ///< ours: "base@<digest>"
-  std::string detail{};            ///< ours: what it is doing or why it is so: "booting", "guest powered off"; may be empty
+  std::string image{};   ///< ours: "base@<digest>"
+  std::string detail{};  ///< ours: what it is doing or why it is so: "booting", "guest powered off"; may be empty
   std::uint64_t disk_used_bytes = 0;  ///< ours: host bytes of its volume
+};
+
+/// How many sprites there are, by status. `name` is the organization's.
+struct Counts {
+  std::string name{};
+  std::uint64_t running = 0, warm = 0, cold = 0;
+  std::optional<std::uint64_t> running_limit{}, warm_limit{};
+};
+
+/// The answer to `GET /v1/sprites`. The counters are there twice: some clients read them at the top, others in `org`.
+struct SpriteList {
+  std::vector<Sprite> sprites{};
+  bool has_more = false;
+  std::optional<std::string> next_continuation_token{};
+  std::string name{};
+  std::uint64_t running = 0, warm = 0, cold = 0;
+  std::optional<std::uint64_t> running_limit{}, warm_limit{};
+  Counts org{};
+};
+
+/// A line of the watched list: a sprite's change (a destroyed one has the status "destroyed"), or a heartbeat.
+struct ListEvent {
+  std::optional<std::string> type{};  ///< "heartbeat"; none for a change
+  std::optional<std::string> name{}, status{}, running_version{};
+  std::optional<std::string> last_running_at{}, last_warming_at{};
+  std::string timestamp{};
+  Counts org{};
+};
+
+/// The answer to `POST …/restart`.
+struct Restarted {
+  std::string sprite_name{}, machine_id{}, message{};
+};
+
+/// The answer to `GET …/check`: "healthy", "unhealthy" or "sleeping", with the reason.
+struct Check {
+  std::string sprite_name{}, sprite_id{}, status{};
+  std::optional<std::string> reason{};
+  std::string checked_at{};
+  std::optional<std::string> elapsed{};
 };
 
 struct Session {
@@ -60,6 +100,12 @@ struct Session {
   double bytes_per_second = 0;
   bool is_active = false;
   bool tty = false;
+};
+
+/// The answer to `GET …/exec` without an upgrade.
+struct SessionList {
+  std::vector<Session> sessions{};
+  std::uint64_t count = 0;
 };
 
 /// What `GET /v1/daemon` tells (ours): used by `sprite daemon status` and `sprite doctor`.
@@ -76,9 +122,9 @@ struct DaemonStatus {
 struct Configure {
   std::string sprite_id{}, sprite_name{}, sprite_url{};
   std::string hostname{};
-  std::int64_t realtime_ns = 0;   ///< Unix time
-  std::string entropy{};          ///< 64 random bytes in hex
-  std::string machine_id{};       ///< 32 hex digits, derived from sprite_id
+  std::int64_t realtime_ns = 0;                      ///< Unix time
+  std::string entropy{};                             ///< 64 random bytes in hex
+  std::string machine_id{};                          ///< 32 hex digits, derived from sprite_id
   std::map<std::string, std::string> environment{};  ///< for every program
 };
 
