@@ -14,8 +14,10 @@ constexpr std::uint32_t protocol_version = 1;
 constexpr std::size_t header_bytes = 16;
 constexpr std::size_t frame_bytes_max = 32 * KiB;  ///< What a virtio port takes in one write.
 constexpr std::size_t payload_bytes_max = frame_bytes_max - header_bytes;
-/// How many zero bytes go before a HELLO: more than any sequence of frames can hold, more than a half frame waits for.
+/// So many zero bytes before a HELLO make it one: more than any sequence of frames can hold.
 constexpr std::size_t silence_bytes = 33 * KiB;
+/// What a host sends of them: a half frame may take up some, even validly if its content ended in zeros.
+constexpr std::size_t silence_sent_bytes = silence_bytes + frame_bytes_max;
 constexpr std::uint32_t window_bytes_min = 4 * KiB, window_bytes_max = 16 * MiB;
 constexpr std::uint32_t streams_limit = 65536;
 

@@ -18,7 +18,7 @@ Mux::Mux(Role role, Limits limits, const Nonce& nonce) : role_(role), limits_(li
 
 Result<StreamRef> Mux::open() {
   if (!established_) return Error{Error::Kind::unavailable, "the channel has no connection"};
-  if (table_.size() >= std::min<std::size_t>(limits_.streams_max, peer_.streams_max))
+  if (is_full() || table_.size() >= peer_.streams_max)
     return Error{Error::Kind::busy, "the channel has too many streams",
                  "end some of the running commands or connections"};
   if (next_id_ > UINT32_MAX - 2) return Error{Error::Kind::unavailable, "the channel has used up its stream numbers"};
@@ -93,6 +93,9 @@ void Mux::end_epoch() {
   ready_.clear();
   for (auto& [id, stream] : std::exchange(table_, {})) kill(*stream);
 }
+
+/// Dead streams count as long as their owners hold them, and closed ones until the peer was told.
+bool Mux::is_full() const { return std::max(table_.size(), owned_) >= limits_.streams_max; }
 
 /// Hands a waiting callback over to be called; does nothing if there is none.
 void Mux::complete(Transport::Callback& done, boost::system::error_code failed, std::size_t bytes) {

@@ -122,6 +122,7 @@ class Mux {
   };
 
   // mux.cpp: streams as their users see them
+  bool is_full() const;
   void complete(Transport::Callback& done, boost::system::error_code failed, std::size_t bytes);
   void deliver_unread(StreamState& stream);
   void drop_unread(StreamState& stream);

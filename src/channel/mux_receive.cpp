@@ -99,7 +99,7 @@ Result<> Mux::take_open(const Frame& frame) {
   if (!is_peers(frame.stream) || frame.stream <= highest_peer_id_) return violation("a stream was opened twice");
   if (!frame.payload.empty()) return violation("an OPEN has a payload");
   highest_peer_id_ = frame.stream;
-  if (std::max(table_.size(), owned_) >= limits_.streams_max) {
+  if (is_full()) {
     if (refused_.size() >= limits_.streams_max) return violation("streams are opened faster than they can be refused");
     refused_.push_back(frame.stream);
     return {};

@@ -17,7 +17,7 @@ constexpr std::size_t slots_max = 256;
 void Mux::say_hello() {
   if (!tail_.empty()) return;
   const auto hello = encode_greeting(Kind::hello, own_);
-  tail_.assign(silence_bytes, std::byte{});
+  tail_.assign(silence_sent_bytes, std::byte{});
   tail_.insert(tail_.end(), hello.begin(), hello.end());
 }
 

@@ -102,12 +102,11 @@ class Pair {
   /// Lets everything arrive: after it, both sides must agree about every stream of the present epoch.
   void finish() {
     host_->mux.say_hello();
-    for (bool moved = true; moved;) {
-      moved = false;
+    for (int quiet = 0; quiet < 4; ++quiet) {
       for (Side* side : {host_.get(), &guest_}) {
         for (auto& user : side->users) side->read(*user, 64 * KiB);
         send(*side, 64 * KiB);
-        moved |= !side->outgoing.empty();
+        if (!side->outgoing.empty()) quiet = 0;
         deliver(*side, 256 * KiB);
         host_->settle();
         guest_.settle();
