@@ -28,8 +28,7 @@ Result<std::shared_ptr<const Layer>> Layer::open(const LayerFiles& files) {
   TRY_LET(Fd image, open_file(files.image(), O_RDONLY));
   TRY_LET(const StatesFile states, open_states_file(files.states(), files.id, files.volume_bytes));
   TRY_LET(Mapping mapping, Mapping::anonymous(states_bytes(files.volume_bytes)));
-  if (auto loaded = load_states(states.file, mapping.words()); !loaded)
-    return std::move(loaded).error().within("cannot use '" + files.states().string() + "'");
+  TRY(load_states(states, mapping.words()));
   return std::shared_ptr<const Layer>(new Layer(std::move(image), std::move(mapping)));
 }
 

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "base/text.h"
 #include "base/crc32c.h"
+#include "base/text.h"
 
 namespace sprite::store {
 namespace {
@@ -94,28 +94,28 @@ Result<StatesFile> open_states_file(const Path& path, const LayerId& layer, std:
   if (!header) return std::move(header).error().within("cannot use '" + path.string() + "'");
   if (header->layer != layer || header->size_bytes != size_bytes)
     return corrupt("'" + path.string() + "' belongs to another layer");
-  return StatesFile{std::move(file), *header};
+  return StatesFile{path, std::move(file), *header};
 }
 
-Result<> write_states_header(const Fd& file, const StatesHeader& header) {
+Result<> write_states_header(const StatesFile& to) {
   // What is checked lies in the first sector, which a disk writes whole or not at all.
-  TRY(pwrite_all(file.get(), ByteView(header.encode()).first(512), 0));
-  if (::fdatasync(file.get()) != 0) return system_error("cannot make the header of block states durable");
+  TRY(pwrite_all(to.file.get(), ByteView(to.header.encode()).first(512), 0));
+  if (::fdatasync(to.file.get()) != 0) return system_error("cannot make '" + to.path.string() + "' durable");
   return {};
 }
 
-Result<> load_states(const Fd& file, std::span<std::uint64_t> words) {
+Result<> load_states(const StatesFile& from, std::span<std::uint64_t> words) {
   const std::uint64_t end = StatesHeader::wire_bytes + words.size_bytes();
   for (std::uint64_t at = StatesHeader::wire_bytes; at < end;) {
-    const off_t data = ::lseek(file.get(), static_cast<off_t>(at), SEEK_DATA);
+    const off_t data = ::lseek(from.file.get(), static_cast<off_t>(at), SEEK_DATA);
     if (data < 0 && errno == ENXIO) return {};
-    const off_t hole = data < 0 ? -1 : ::lseek(file.get(), data, SEEK_HOLE);
-    if (hole < 0) return system_error("cannot read block states");
+    const off_t hole = data < 0 ? -1 : ::lseek(from.file.get(), data, SEEK_HOLE);
+    if (hole < 0) return system_error("cannot read '" + from.path.string() + "'");
     const std::uint64_t first = static_cast<std::uint64_t>(data) - StatesHeader::wire_bytes;
     at = std::min(static_cast<std::uint64_t>(hole), end);
     const auto part = words.subspan(first / 8, (at - static_cast<std::uint64_t>(data)) / 8);
-    TRY(pread_exactly(file.get(), std::as_writable_bytes(part), static_cast<std::uint64_t>(data)));
-    if (any_invalid(part)) return corrupt("block states are damaged");
+    TRY(pread_exactly(from.file.get(), std::as_writable_bytes(part), static_cast<std::uint64_t>(data)));
+    if (any_invalid(part)) return corrupt("the block states in '" + from.path.string() + "' are damaged");
   }
   return {};
 }

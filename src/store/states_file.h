@@ -32,14 +32,15 @@ std::uint64_t states_bytes(std::uint64_t size_bytes);
 /// Makes `path` with all blocks absent; durable but for its directory entry. Errors: exists, no_space, unavailable.
 Result<Fd> create_states_file(const Path& path, const StatesHeader& header);
 struct StatesFile {
+  Path path;
   Fd file;
   StatesHeader header;
 };
 /// Opens `path` and checks that it is of that layer. Errors: not_found, corrupt, invalid, unavailable.
 Result<StatesFile> open_states_file(const Path& path, const LayerId& layer, std::uint64_t size_bytes);
-/// Replaces the header; durable. Errors: no_space, unavailable.
-Result<> write_states_header(const Fd& file, const StatesHeader& header);
+/// Writes the header anew; durable. Errors: no_space, unavailable.
+Result<> write_states_header(const StatesFile& to);
 /// Reads the states of such a file into `words`, which are all zero. Errors: corrupt, unavailable.
-Result<> load_states(const Fd& file, std::span<std::uint64_t> words);
+Result<> load_states(const StatesFile& from, std::span<std::uint64_t> words);
 
 }  // namespace sprite::store

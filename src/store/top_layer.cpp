@@ -21,7 +21,7 @@ Result<std::optional<Fd>> find_twin(const Path& path, const StatesHeader& expect
 }
 
 /// A new twin with the durable states. It gets its name when it is complete.
-Result<Fd> make_twin(const Path& path, const StatesHeader& header, const Fd& durable) {
+Result<Fd> make_twin(const Path& path, const StatesHeader& header, const StatesFile& durable) {
   const Path unfinished = path.string() + ".new";
   ::unlink(unfinished.c_str());
   TRY_LET(Fd twin, create_states_file(unfinished, header));
@@ -57,19 +57,19 @@ Result<std::unique_ptr<TopLayer>> TopLayer::open(const LayerFiles& files, const 
   TRY_LET(std::optional<Fd> twin, find_twin(twin_path, twin_header));
   if (!twin) {
     std::ranges::copy(random_bytes(sizeof(LayerId)), twin_header.instance.begin());
-    TRY_LET(twin, make_twin(twin_path, twin_header, durable.file));
+    TRY_LET(twin, make_twin(twin_path, twin_header, durable));
     durable.header.instance = twin_header.instance;
-    TRY(write_states_header(durable.file, durable.header));
+    TRY(write_states_header(durable));
   }
   const std::size_t bytes = StatesHeader::wire_bytes + states_bytes(files.volume_bytes);
   TRY_LET(Mapping mapping, Mapping::shared(twin->get(), 0, bytes));
-  std::unique_ptr<TopLayer> layer(new TopLayer(std::move(image), std::move(durable.file), std::move(twin_path),
-                                               *std::move(twin), std::move(mapping)));
+  std::unique_ptr<TopLayer> layer(
+      new TopLayer(std::move(image), std::move(durable), std::move(twin_path), *std::move(twin), std::move(mapping)));
   TRY(layer->mark_changes_since_flush());
   return layer;
 }
 
-TopLayer::TopLayer(Fd image, Fd states_file, Path twin_path, Fd twin, Mapping mapping)
+TopLayer::TopLayer(Fd image, StatesFile states_file, Path twin_path, Fd twin, Mapping mapping)
     : image_(std::move(image)),
       states_file_(std::move(states_file)),
       twin_path_(std::move(twin_path)),
@@ -212,11 +212,11 @@ Result<> TopLayer::save_states(const std::vector<std::size_t>& pages, const Byte
   for (std::size_t i = 0; i < pages.size();) {
     std::size_t end = i + 1;
     while (end < pages.size() && pages[end] == pages[end - 1] + 1) ++end;
-    TRY(pwrite_all(states_file_.get(), ByteView(copies).subspan(i * page_bytes, (end - i) * page_bytes),
+    TRY(pwrite_all(states_file_.file.get(), ByteView(copies).subspan(i * page_bytes, (end - i) * page_bytes),
                    StatesHeader::wire_bytes + pages[i] * page_bytes));
     i = end;
   }
-  if (::fdatasync(states_file_.get()) != 0) {
+  if (::fdatasync(states_file_.file.get()) != 0) {
     flush_refused_ = true;
     return system_error("the host's disk refused a flush");
   }

@@ -37,7 +37,7 @@ class TopLayer {
 
   int file() const { return image_.get(); }
   const BlockStates& states() const { return states_; }
-  std::uint64_t used_bytes() const { return storage_bytes(image_.get()) + storage_bytes(states_file_.get()); }
+  std::uint64_t used_bytes() const { return storage_bytes(image_.get()) + storage_bytes(states_file_.file.get()); }
 
   /// Holds the stripes of a range of blocks.
   class Stripes {
@@ -76,7 +76,7 @@ class TopLayer {
     std::atomic<bool> backed = false;   ///< the twin has memory for it: touching it cannot fail
   };
 
-  TopLayer(Fd image, Fd states_file, Path twin_path, Fd twin, Mapping mapping);
+  TopLayer(Fd image, StatesFile states_file, Path twin_path, Fd twin, Mapping mapping);
   Result<> mark_changes_since_flush();
   Result<> back(std::uint64_t first, std::uint64_t count);
   void change(std::uint64_t first, std::uint64_t count, BlockState state);
@@ -84,7 +84,8 @@ class TopLayer {
   void copy_page(std::size_t page, std::byte* to) const;
   Result<> save_states(const std::vector<std::size_t>& pages, const Bytes& copies);
 
-  Fd image_, states_file_;
+  Fd image_;
+  StatesFile states_file_;
   Path twin_path_;
   Fd twin_;
   Mapping mapping_;
