@@ -13,6 +13,11 @@ namespace {
 
 std::atomic<Level> lowest{Level::info};
 
+std::function<void(std::string_view)>& sink() {
+  static std::function<void(std::string_view)> instance;
+  return instance;
+}
+
 std::string timestamp() {
   const auto now = std::chrono::system_clock::now();
   const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
@@ -28,6 +33,8 @@ std::string timestamp() {
 
 void set_level(Level level) { lowest = level; }
 
+void set_sink(std::function<void(std::string_view)> to) { sink() = std::move(to); }
+
 void write(Level level, std::string_view text) {
   if (level < lowest) return;
   constexpr std::string_view names[] = {"debug", "info", "warning", "error"};
@@ -35,6 +42,7 @@ void write(Level level, std::string_view text) {
   for (char& c : line)
     if (c == '\n') c = ' ';
   line += '\n';
+  if (sink()) return sink()(line);
   (void)write_all(STDERR_FILENO, as_bytes(line));  // nowhere left to report to
 }
 

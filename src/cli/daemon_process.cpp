@@ -1,0 +1,141 @@
+#include "cli/daemon_process.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <thread>
+
+#include "base/process.h"
+#include "settings/daemon_record.h"
+
+namespace sprite::cli {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto start_limit = 30s;
+constexpr auto stop_limit = 10s;  ///< Twice what the daemon allows itself.
+
+Error squatted(const Path& path) {
+  return Error{Error::Kind::denied,
+               "'" + path.string() + "' belongs to another user",
+               "set another runtime_dir: `sprite config set runtime_dir PATH`",
+               {}};
+}
+
+/// Nobody else may have made the directory that our socket is looked up in.
+Result<> check_owner(const Path& runtime_dir) {
+  struct stat info {};
+  if (::lstat(runtime_dir.c_str(), &info) != 0) return {};  // the daemon will make it
+  if (info.st_uid != ::geteuid()) return squatted(runtime_dir);
+  return make_private_directory(runtime_dir);
+}
+
+int milliseconds_until(Clock::time_point deadline) {
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+  return left > 0 ? static_cast<int>(left) : 0;
+}
+
+/// Everything written into the pipe until its other end is closed. Errors: unavailable (time is up).
+Result<std::string> read_report(const Fd& pipe, Clock::time_point deadline) {
+  std::string text;
+  for (;;) {
+    pollfd polled{pipe.get(), POLLIN, 0};
+    const int ready = ::poll(&polled, 1, milliseconds_until(deadline));
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready <= 0) return Error{Error::Kind::unavailable, "the daemon was not ready in 30 s"};
+    char buffer[4096];
+    const ssize_t got = ::read(pipe.get(), buffer, sizeof buffer);
+    if (got <= 0) return text;
+    text.append(buffer, static_cast<std::size_t>(got));
+  }
+}
+
+Result<> start_daemon(const settings::Settings& settings) {
+  TRY(make_directories(settings.state_dir));
+  TRY_LET(Pipe report, make_pipe());
+  std::error_code failed;
+  const Path self = std::filesystem::read_symlink("/proc/self/exe", failed);
+  if (failed) return system_error("cannot find our own program", failed.value());
+  const std::string report_fd = std::to_string(report.write_end.get());
+  TRY(start_detached({self.string(), "daemon", "run", "--detached", "--report=" + report_fd},
+                     settings::daemon_log(settings.state_dir), {report.write_end.get()}));
+  report.write_end.reset();
+  TRY_LET(const std::string text, read_report(report.read_end, Clock::now() + start_limit));
+  return settings::decode_startup_report(text);
+}
+
+/// Another process of ours was quicker in starting a daemon: wait for that one.
+Result<> wait_for_other(const settings::Settings& settings) {
+  const auto deadline = Clock::now() + start_limit;
+  while (Clock::now() < deadline) {
+    TRY_LET(const auto pid, find_daemon(settings));
+    if (pid) return {};
+    std::this_thread::sleep_for(20ms);
+  }
+  return Error{Error::Kind::unavailable, "a daemon is running but does not answer", "sprite daemon restart", {}};
+}
+
+}  // namespace
+
+Result<std::optional<pid_t>> find_daemon(const settings::Settings& settings) {
+  TRY(check_owner(settings.runtime_dir));
+  const Path path = settings::daemon_socket(settings.runtime_dir);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.native().size() >= sizeof address.sun_path)
+    return Error{Error::Kind::invalid, "the path '" + path.string() + "' is too long for a socket"};
+  std::memcpy(address.sun_path, path.c_str(), path.native().size());
+  const Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!socket) return system_error("cannot make a socket");
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    if (errno == ENOENT || errno == ECONNREFUSED) return std::optional<pid_t>{};
+    return system_error("cannot connect to '" + path.string() + "'");
+  }
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+    return system_error("cannot identify the daemon");
+  if (peer.uid != ::geteuid()) return squatted(path);
+  return std::optional<pid_t>(peer.pid);
+}
+
+Result<bool> ensure_daemon(const settings::Settings& settings) {
+  TRY_LET(const auto pid, find_daemon(settings));
+  if (pid) return false;
+  auto started = start_daemon(settings);
+  if (!started && started.error().kind == Error::Kind::busy) started = wait_for_other(settings);
+  if (started) return true;
+  Error error = std::move(started).error().within("cannot start the daemon");
+  if (error.hint.empty()) error.hint = "sprite doctor, or read the log: sprite daemon logs";
+  return error;
+}
+
+Result<bool> stop_daemon(const settings::Settings& settings) {
+  TRY_LET(const auto pid, find_daemon(settings));
+  if (!pid) return false;
+  const Fd process(static_cast<int>(::syscall(SYS_pidfd_open, *pid, 0)));
+  if (!process && errno == ESRCH) return true;
+  if (!process) return system_error("cannot watch the daemon");
+  if (::kill(*pid, SIGTERM) != 0 && errno != ESRCH) return system_error("cannot end the daemon");
+  const auto deadline = Clock::now() + stop_limit;
+  pollfd polled{process.get(), POLLIN, 0};
+  while (::poll(&polled, 1, milliseconds_until(deadline)) <= 0)
+    if (Clock::now() >= deadline)
+      return Error{Error::Kind::unavailable,
+                   "the daemon (process " + std::to_string(*pid) + ") did not end in 10 s",
+                   "kill -9 " + std::to_string(*pid) + "; sprites that run stay unharmed",
+                   {}};
+  return true;
+}
+
+}  // namespace sprite::cli

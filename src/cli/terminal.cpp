@@ -1,0 +1,105 @@
+#include "cli/terminal.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <cstring>
+
+#include "base/fd.h"
+
+namespace sprite::cli {
+namespace {
+
+/// Writes what can be written: a closed terminal is nothing that we could tell anybody.
+void write_to(int fd, std::string_view text) { (void)write_all(fd, as_bytes(text)); }
+
+bool wants_color() {
+  const char* no_color = std::getenv("NO_COLOR");
+  const char* term = std::getenv("TERM");
+  return !(no_color && *no_color) && term && std::strcmp(term, "dumb") != 0;
+}
+
+}  // namespace
+
+Terminal::Terminal()
+    : input_is_terminal_(::isatty(STDIN_FILENO) == 1),
+      output_is_terminal_(::isatty(STDOUT_FILENO) == 1),
+      errors_are_terminal_(::isatty(STDERR_FILENO) == 1),
+      color_(wants_color()) {}
+
+void Terminal::print(std::string_view text) {
+  progress("");
+  write_to(STDOUT_FILENO, text);
+}
+
+void Terminal::print_line(std::string_view text) { print(std::string(text) + "\n"); }
+
+void Terminal::print_table(const std::vector<std::string>& head, const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::size_t> widths;
+  for (const std::string& title : head) widths.push_back(output_is_terminal_ ? width_of(title) : 0);
+  for (const auto& row : rows)
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width_of(row[i]));
+  std::string text;
+  const auto add = [&](const std::vector<std::string>& row, Style style) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      text += styled(style, row[i]);
+      if (i + 1 < row.size()) text.append(widths[i] - width_of(row[i]) + 2, ' ');
+    }
+    text += '\n';
+  };
+  if (output_is_terminal_) add(head, Style::dim);
+  for (const auto& row : rows) add(row, Style::plain);
+  print(text);
+}
+
+void Terminal::note(std::string_view text) {
+  progress("");
+  write_to(STDERR_FILENO, std::string(text) + "\n");
+}
+
+void Terminal::report(const Error& error) {
+  progress("");
+  std::string text = to_text(error);
+  const std::string_view name = "sprite:";
+  if (errors_are_terminal_ && color_) text = "\033[31m" + std::string(name) + "\033[0m" + text.substr(name.size());
+  write_to(STDERR_FILENO, text);
+}
+
+void Terminal::progress(std::string_view text) {
+  if (!errors_are_terminal_ || (text.empty() && !progress_shown_)) return;
+  write_to(STDERR_FILENO, "\r\033[K" + std::string(text));
+  progress_shown_ = !text.empty();
+}
+
+std::string Terminal::styled(Style style, std::string_view text) const {
+  constexpr std::array codes{"", "1", "2", "32", "33", "31"};
+  if (style == Style::plain || !color_ || !output_is_terminal_) return std::string(text);
+  return "\033[" + std::string(codes[static_cast<std::size_t>(style)]) + "m" + std::string(text) + "\033[0m";
+}
+
+std::string Terminal::ask(std::string_view question) {
+  progress("");
+  write_to(STDERR_FILENO, question);
+  std::string answer;
+  char c = 0;
+  while (::read(STDIN_FILENO, &c, 1) == 1 && c != '\n') answer += c;
+  return answer;
+}
+
+std::size_t width_of(std::string_view text) {
+  std::size_t width = 0;
+  bool escaping = false;
+  for (const char c : text) {
+    if (escaping)
+      escaping = c != 'm';
+    else if (c == '\033')
+      escaping = true;
+    else if ((static_cast<unsigned char>(c) & 0xC0) != 0x80)
+      ++width;
+  }
+  return width;
+}
+
+}  // namespace sprite::cli

@@ -1,0 +1,51 @@
+#pragma once
+/// Terminal: results go to standard output, everything else to standard error; colours and progress only where a person
+/// looks.
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+
+namespace sprite::cli {
+
+enum class Style { plain, bold, dim, green, yellow, red };
+
+class Terminal {
+ public:
+  /// Looks at descriptors 0, 1 and 2, NO_COLOR and TERM.
+  Terminal();
+
+  /// A result, as it is: to standard output.
+  void print(std::string_view text);
+  void print_line(std::string_view text);
+  /// Rows below a head in aligned columns; the head only on a terminal.
+  void print_table(const std::vector<std::string>& head, const std::vector<std::vector<std::string>>& rows);
+  /// A remark, to standard error.
+  void note(std::string_view text);
+  /// An error, to standard error.
+  void report(const Error& error);
+  /// What is going on; replaces the last progress. Shown on a terminal only; empty text clears it.
+  void progress(std::string_view text);
+
+  /// `text` with colour for standard output, if that is wanted there.
+  std::string styled(Style style, std::string_view text) const;
+  void disable_color() { color_ = false; }
+
+  bool input_is_terminal() const { return input_is_terminal_; }
+  bool output_is_terminal() const { return output_is_terminal_; }
+  bool errors_are_terminal() const { return errors_are_terminal_; }
+
+  /// Asks a question on the terminal and reads one line. Nothing typed (end of input) is an empty answer.
+  std::string ask(std::string_view question);
+
+ private:
+  bool input_is_terminal_, output_is_terminal_, errors_are_terminal_;
+  bool color_;
+  bool progress_shown_ = false;
+};
+
+/// How many columns `text` takes on a terminal: UTF-8, escape sequences not counted.
+std::size_t width_of(std::string_view text);
+
+}  // namespace sprite::cli

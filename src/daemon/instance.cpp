@@ -1,0 +1,35 @@
+#include "daemon/instance.h"
+
+#include "settings/daemon_record.h"
+
+namespace sprite::daemon {
+namespace {
+
+/// What memory_dir lies in must be there: making it ourselves would put the memory of sprites on a disk unasked.
+Result<> make_memory_directory(const Path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(path.parent_path(), ignored))
+    return Error{Error::Kind::invalid,
+                 "there is no directory '" + path.parent_path().string() + "' for the memory of sprites",
+                 "name one, best on a tmpfs: `sprite config set memory_dir PATH`",
+                 {}};
+  return make_private_directory(path);
+}
+
+}  // namespace
+
+Result<FileLock> claim(const settings::Settings& settings) {
+  TRY(make_private_directory(settings.runtime_dir));
+  TRY_LET(auto lock, FileLock::try_take(settings::daemon_lock(settings.runtime_dir)));
+  if (!lock) {
+    const auto record = settings::read_daemon_record(settings.runtime_dir);
+    const std::string who = record && *record ? " (process " + std::to_string((*record)->pid) + ")" : "";
+    return Error{Error::Kind::busy, "a daemon runs already" + who, "sprite daemon status", {}};
+  }
+  TRY(make_directories(settings.data_dir));
+  TRY(make_directories(settings.state_dir));
+  TRY(make_memory_directory(settings.memory_dir));
+  return *std::move(lock);
+}
+
+}  // namespace sprite::daemon

@@ -1,0 +1,14 @@
+#pragma once
+/// The right to be the daemon: its directories, and the lock that one process only can hold.
+#include "base/file.h"
+#include "base/result.h"
+#include "settings/settings.h"
+
+namespace sprite::daemon {
+
+/// Makes the directories of the settings, those with sockets and memory private to us, and takes the lock.
+/// Errors: busy (a daemon runs already), denied (a directory is another user's), invalid (no place for memory), as
+/// system_error.
+Result<FileLock> claim(const settings::Settings& settings);
+
+}  // namespace sprite::daemon
