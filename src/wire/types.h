@@ -87,12 +87,12 @@ struct Restarted {
   std::string sprite_name{}, machine_id{}, message{};
 };
 
-/// The answer to `GET …/check`: "healthy", "unhealthy" or "sleeping", with the reason.
+/// The answer to `GET …/check`: "healthy" or "unhealthy", with the reason.
 struct Check {
   std::string sprite_name{}, sprite_id{}, status{};
   std::optional<std::string> reason{};
   std::string checked_at{};
-  std::optional<std::string> elapsed{};
+  std::optional<double> elapsed{};  ///< seconds that the check took
 };
 
 struct Session {
