@@ -52,8 +52,11 @@ Result<> for_each_data_block(const Fd& fd, std::size_t block_bytes,
 }
 
 Result<> clone_file(const Path& from, const Path& to, Linking linking) {
-  if (linking == Linking::allowed && ::link(from.c_str(), to.c_str()) == 0) return {};
   TRY_LET(const Fd source, open_file(from, O_RDONLY));
+  if (linking == Linking::allowed && ::link(from.c_str(), to.c_str()) == 0) {
+    if (::fsync(source.get()) != 0) return system_error("cannot make '" + to.string() + "' durable");
+    return {};
+  }
   TRY_LET(const std::uint64_t size, size_of(source, from));
   TRY_LET(const Fd copy, open_file(to, O_WRONLY | O_CREAT | O_EXCL, 0600));
   const auto failed = [&](Error error) { return std::move(error).within("cannot copy '" + from.string() + "'"); };
