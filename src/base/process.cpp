@@ -83,7 +83,8 @@ Result<Path> find_program(const std::string& name) {
   return Error{Error::Kind::not_found, "program '" + name + "' is not installed"};
 }
 
-Result<Finished> run_process(const std::vector<std::string>& argv, std::chrono::milliseconds limit) {
+Result<Finished> run_process(const std::vector<std::string>& argv, std::chrono::milliseconds limit,
+                             const std::vector<int>& inherit) {
   TRY_LET(const Path program, find_program(argv.at(0)));
   TRY_LET(Pipe out, make_pipe());
   TRY_LET(Pipe err, make_pipe());
@@ -92,8 +93,10 @@ Result<Finished> run_process(const std::vector<std::string>& argv, std::chrono::
   const std::vector<char*> raw = pointers(argv);
   const pid_t pid = ::fork();
   if (pid < 0) return system_error("cannot start '" + argv[0] + "'");
-  if (pid == 0)
+  if (pid == 0) {
+    for (const int fd : inherit) ::fcntl(fd, F_SETFD, 0);
     become(program, raw.data(), {null.get(), out.write_end.get(), err.write_end.get()}, report.write_end.get());
+  }
   out.write_end.reset();
   err.write_end.reset();
   report.write_end.reset();
