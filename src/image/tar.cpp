@@ -47,7 +47,7 @@ std::string normalised(std::string_view path) {
 /// What extension headers say about the entry that follows.
 struct Extensions {
   std::optional<std::string> path{}, link{};
-  std::optional<std::uint64_t> size{};
+  std::optional<std::uint64_t> size{}, uid{}, gid{}, mtime{};
   std::vector<std::pair<std::string, std::string>> xattrs{};
 };
 
@@ -65,7 +65,9 @@ bool read_pax(std::string_view records, Extensions& extensions) {
     const std::string_view key = record.substr(0, equals), value = record.substr(equals + 1);
     if (key == "path") extensions.path = value;
     if (key == "linkpath") extensions.link = value;
-    if (key == "size") std::from_chars(value.data(), value.data() + value.size(), extensions.size.emplace());
+    for (const auto& [name, number] : {std::pair("size", &extensions.size), std::pair("uid", &extensions.uid),
+                                       std::pair("gid", &extensions.gid), std::pair("mtime", &extensions.mtime)})
+      if (key == name) std::from_chars(value.data(), value.data() + value.size(), number->emplace());  // whole seconds
     if (key.starts_with(xattr)) extensions.xattrs.emplace_back(key.substr(xattr.size()), value);
     records.remove_prefix(length);
   }
@@ -102,9 +104,9 @@ TarEntry make_entry(const Header& header, TarEntry::Kind kind, std::uint64_t off
   entry.link = extensions.link ? *extensions.link : std::string(field(header, 157, 100));
   if (kind == TarEntry::Kind::hardlink) entry.link = normalised(entry.link);
   entry.mode = static_cast<unsigned>(number(header, 100, 8)) & 07777;
-  entry.uid = static_cast<unsigned>(number(header, 108, 8));
-  entry.gid = static_cast<unsigned>(number(header, 116, 8));
-  entry.mtime = static_cast<std::int64_t>(number(header, 136, 12));
+  entry.uid = static_cast<unsigned>(extensions.uid.value_or(number(header, 108, 8)));
+  entry.gid = static_cast<unsigned>(extensions.gid.value_or(number(header, 116, 8)));
+  entry.mtime = static_cast<std::int64_t>(extensions.mtime.value_or(number(header, 136, 12)));
   entry.major = static_cast<unsigned>(number(header, 329, 8));
   entry.minor = static_cast<unsigned>(number(header, 337, 8));
   entry.offset = offset;
