@@ -1,0 +1,134 @@
+#include "agent/boot.h"
+
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <thread>
+
+#include "base/log.h"
+#include "base/text.h"
+
+namespace sprite::agent {
+namespace {
+
+constexpr auto disk_device = "/dev/vda";
+constexpr auto port_name = "sprite.channel";
+
+Result<> mount_at(const char* type, const Path& at, unsigned long flags, const char* options = nullptr) {
+  ::mkdir(at.c_str(), 0755);
+  if (::mount(type, at.c_str(), type, flags, options) != 0 && errno != EBUSY)
+    return system_error("cannot mount " + std::string(type) + " on " + at.string());
+  return {};
+}
+
+/// The initramfs is the root that nothing can leave by pivot_root, so the same files are put on top as a mount of their own.
+Result<> move_root() {
+  ::mkdir("/new-root", 0755);
+  if (::mount("/", "/new-root", nullptr, MS_BIND, nullptr) != 0) return system_error("cannot bind the root");
+  if (::chdir("/new-root") != 0 || ::mount(".", "/", nullptr, MS_MOVE, nullptr) != 0 || ::chroot(".") != 0)
+    return system_error("cannot move the root");
+  if (::chdir("/") != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+    return system_error("cannot make the root private");
+  return {};
+}
+
+Result<> mount_kernel_file_systems() {
+  constexpr unsigned long careful = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+  TRY(mount_at("proc", "/proc", careful));
+  TRY(mount_at("sysfs", "/sys", careful));
+  TRY(mount_at("devtmpfs", "/dev", MS_NOSUID | MS_NOEXEC));
+  TRY(mount_at("tmpfs", "/run", MS_NOSUID | MS_NODEV, "mode=755"));
+  TRY(mount_at("tmpfs", "/tmp", MS_NOSUID | MS_NODEV, "mode=1777"));
+  return mount_at("cgroup2", "/sys/fs/cgroup", careful);
+}
+
+Result<> put(const Path& path, std::string_view text) {
+  TRY_LET(const Fd file, open_file(path, O_WRONLY));
+  return write_all(file.get(), as_bytes(text));
+}
+
+Result<> delegate_control_groups() {
+  for (const char* controller : {"cpu", "cpuset", "io", "memory", "pids"})
+    if (auto enabled = put("/sys/fs/cgroup/cgroup.subtree_control", "+" + std::string(controller)); !enabled)
+      log::warning("ignoring: control group controller '{}': {}", controller, log::one_line(enabled.error()));
+  return {};
+}
+
+/// Root inside the container can mount another /proc and there name a program for the kernel to run in the root namespace
+/// (core_pattern, modprobe). Such a program gets no capability at all.
+Result<> disarm_kernel_helpers() {
+  for (const char* set : {"bset", "inheritable"}) TRY(put(Path("/proc/sys/kernel/usermodehelper") / set, "0 0"));
+  return put("/proc/sys/kernel/kexec_load_disabled", "1");
+}
+
+void raise_own_limits() {
+  const rlimit files{65536, 1048576};
+  ::setrlimit(RLIMIT_NOFILE, &files);
+  (void)put("/proc/self/oom_score_adj", "-1000");
+}
+
+Result<> wait_for(const Path& path, std::chrono::milliseconds limit) {
+  constexpr std::chrono::milliseconds step{5};
+  for (auto waited = std::chrono::milliseconds(0); ::access(path.c_str(), F_OK) != 0; waited += step) {
+    if (waited >= limit) return Error{Error::Kind::unavailable, "there is no " + path.string()};
+    std::this_thread::sleep_for(step);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<> prepare_root() {
+  TRY(move_root());
+  TRY(mount_kernel_file_systems());
+  TRY(delegate_control_groups());
+  if (auto disarmed = disarm_kernel_helpers(); !disarmed) log::warning("ignoring: {}", log::one_line(disarmed.error()));
+  raise_own_limits();
+  ::mkdir(disk_folder.c_str(), 0755);
+  ::mkdir(inside_folder.c_str(), 0755);
+  ::mkdir((inside_folder / "bin").c_str(), 0755);
+  if (::link("/init", (inside_folder / "bin/spawner").c_str()) != 0 && errno != EEXIST)
+    return system_error("cannot put the spawner into place");
+  return {};
+}
+
+Result<Modules> load_needed_modules() {
+  TRY_LET(Modules modules, Modules::open());
+  for (const char* name : {"virtio_pci", "virtio_console", "virtio_blk", "ext4", "virtio_net", "virtio_rng", "virtio_balloon",
+                           "veth", "nf_tables", "nft_ct", "nft_chain_nat", "nft_masq"})
+    TRY(modules.load(name));
+  return modules;
+}
+
+void load_other_modules(Modules& modules) {
+  const std::vector<std::string> failed = modules.load_the_rest();
+  if (!failed.empty()) log::warning("ignoring modules that cannot be loaded: {}", join(failed, ", "));
+  if (auto closed = put("/proc/sys/kernel/modules_disabled", "1"); !closed)
+    log::warning("ignoring: {}", log::one_line(closed.error()));
+}
+
+Result<> mount_disk() {
+  TRY(wait_for(disk_device, std::chrono::seconds(10)));
+  if (::mount(disk_device, disk_folder.c_str(), "ext4", MS_RELATIME, "discard,noinit_itable") != 0)
+    return system_error("cannot mount the disk");
+  return {};
+}
+
+Result<Fd> open_channel_port() {
+  const Path ports = "/sys/class/virtio-ports";
+  for (int attempt = 0; attempt < 1000; ++attempt) {
+    std::error_code ignored;
+    for (const auto& port : std::filesystem::directory_iterator(ports, ignored)) {
+      const auto name = read_file(port.path() / "name", 4096);
+      if (name && trim(*name) == port_name) return open_file("/dev" / port.path().filename(), O_RDWR | O_NONBLOCK);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return Error{Error::Kind::not_found, "there is no port '" + std::string(port_name) + "'"};
+}
+
+}  // namespace sprite::agent

@@ -1,0 +1,73 @@
+#include "agent/container.h"
+
+#include <unistd.h>
+
+#include <thread>
+
+#include "agent/network.h"
+#include "agent/oci_config.h"
+#include "agent/spawner_messages.h"
+#include "base/file.h"
+#include "base/process.h"
+#include "base/text.h"
+
+namespace sprite::agent {
+namespace {
+
+constexpr auto name = "inner";
+const Path cgroup = "/sys/fs/cgroup/inner";
+const Path bundle = "/run/inner";
+
+std::vector<std::string> crun(std::vector<std::string> arguments) {
+  std::vector<std::string> argv = {"crun", "--root", "/run/crun", "--cgroup-manager", "cgroupfs"};
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
+  return argv;
+}
+
+Result<bool> is_empty() {
+  TRY_LET(const std::string events, read_file(cgroup / "cgroup.events", 4096));
+  return events.find("populated 0") != std::string::npos;
+}
+
+Result<> run_crun(int spawner_socket) {
+  // crun passes on every descriptor up to this one that is not close-on-exec: only ours.
+  const std::string preserved = "--preserve-fds=" + std::to_string(spawner_socket - 2);
+  TRY_LET(const Finished run, run_process(crun({"run", "--detach", preserved, "--bundle", bundle.string(), name}),
+                                          std::chrono::seconds(30), {spawner_socket}));
+  if (run.exit_status != 0)
+    return Error{Error::Kind::unavailable, "cannot start the inner container", "", {"crun: " + trim(run.err)}};
+  return {};
+}
+
+}  // namespace
+
+Result<> kill_container() {
+  if (::access(cgroup.c_str(), F_OK) != 0) return {};
+  TRY_LET(const Fd kill, open_file(cgroup / "cgroup.kill", O_WRONLY));
+  TRY(write_all(kill.get(), as_bytes("1")));
+  for (int attempt = 0; attempt < 500; ++attempt) {
+    TRY_LET(const bool empty, is_empty());
+    if (empty) return {};
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return Error{Error::Kind::unavailable, "some programs of the inner container cannot be killed"};
+}
+
+Result<InnerContainer> start_container() {
+  if (::access("/run/crun/inner", F_OK) == 0) {
+    TRY(kill_container());
+    TRY_LET(const Finished removed, run_process(crun({"delete", "--force", name})));
+    (void)removed;  // what it left undone makes the next start fail, with a reason
+  }
+  TRY_LET(Fd network, make_inner_network());
+  TRY_LET(auto sockets, make_message_sockets());
+  ContainerOptions options;
+  options.network_namespace = "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(network.get());
+  options.spawner_socket = sockets.second.get();
+  TRY(make_directories(bundle));
+  TRY(write_file_atomically(bundle / "config.json", oci_config(options)));
+  TRY(run_crun(sockets.second.get()));
+  return InnerContainer{std::move(sockets.first), std::move(network)};
+}
+
+}  // namespace sprite::agent

@@ -1,0 +1,20 @@
+#pragma once
+/// The inner container: made by crun, ended by its cgroup. All calls block.
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace sprite::agent {
+
+/// The agent's end of the socket to the spawner of the container, and its network (kept open while it runs).
+struct InnerContainer {
+  Fd spawner_socket;
+  Fd network_namespace;
+};
+
+/// Starts a new container on the mounted disk, after ending whatever is left of an earlier one.
+/// Errors: unavailable (crun's own words), as system_error.
+Result<InnerContainer> start_container();
+/// Kills every process in the container; returns when all are gone. Errors: unavailable (some are still there after 5 s).
+Result<> kill_container();
+
+}  // namespace sprite::agent

@@ -1,0 +1,68 @@
+#include "agent/host_routes.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include "agent/event.h"
+#include "base/log.h"
+#include "wire/json.h"
+
+namespace sprite::agent {
+namespace {
+
+constexpr std::size_t configuration_bytes_max = 1024 * 1024;
+/// Long enough for the answer to leave the VM, short enough for nobody to notice.
+constexpr std::chrono::milliseconds answer_travels{100};
+
+asio::awaitable<void> respond_with(http::Exchange& exchange, Result<> done) {
+  if (!done) {
+    co_await exchange.respond_error(done.error());
+    co_return;
+  }
+  http::Response response;
+  response.body = "{}";
+  co_await exchange.respond(std::move(response));
+}
+
+asio::awaitable<Result<>> configure(http::Exchange& exchange, Machine& machine) {
+  CO_TRY_LET(const std::string body, co_await exchange.read_body(configuration_bytes_max));
+  CO_TRY_LET(wire::Configure configuration, wire::from_json<wire::Configure>(body));
+  co_return co_await machine.configure(std::move(configuration));
+}
+
+}  // namespace
+
+asio::awaitable<void> serve_configure(http::Exchange& exchange, Machine& machine) {
+  auto configured = co_await configure(exchange, machine);
+  if (!configured) log::error("{}", log::one_line(configured.error()));
+  co_await respond_with(exchange, std::move(configured));
+}
+
+asio::awaitable<void> serve_status(http::Exchange& exchange, Machine& machine) {
+  http::Response response;
+  response.body = wire::to_json(machine.status());
+  co_await exchange.respond(std::move(response));
+}
+
+asio::awaitable<void> serve_shutdown(http::Exchange& exchange, Machine& machine) {
+  auto stopped = co_await machine.stop();
+  if (!stopped) log::warning("{}", log::one_line(stopped.error()));
+  co_await respond_with(exchange, std::move(stopped));
+  asio::co_spawn(
+      exchange.executor(),
+      [executor = exchange.executor(), &machine]() -> asio::awaitable<void> {
+        co_await pause_for(executor, answer_travels);
+        machine.power_off();
+      },
+      asio::detached);
+}
+
+asio::awaitable<void> serve_freeze(http::Exchange& exchange, Machine& machine) {
+  co_await respond_with(exchange, machine.freeze());
+}
+
+asio::awaitable<void> serve_thaw(http::Exchange& exchange, Machine& machine) {
+  co_await respond_with(exchange, machine.thaw());
+}
+
+}  // namespace sprite::agent

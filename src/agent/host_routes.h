@@ -1,0 +1,15 @@
+#pragma once
+/// The routes for the daemon only: /host/configure, status, shutdown, freeze, thaw.
+#include "agent/machine.h"
+#include "http/server.h"
+
+namespace sprite::agent {
+
+asio::awaitable<void> serve_configure(http::Exchange& exchange, Machine& machine);
+asio::awaitable<void> serve_status(http::Exchange& exchange, Machine& machine);
+/// Answers when the disk is unmounted; the power goes a moment later.
+asio::awaitable<void> serve_shutdown(http::Exchange& exchange, Machine& machine);
+asio::awaitable<void> serve_freeze(http::Exchange& exchange, Machine& machine);
+asio::awaitable<void> serve_thaw(http::Exchange& exchange, Machine& machine);
+
+}  // namespace sprite::agent

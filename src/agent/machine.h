@@ -1,0 +1,36 @@
+#pragma once
+/// What the agent manages, as its HTTP routes see it: the VM with its inner container, or (in tests, on any Linux) nothing but
+/// a spawner.
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+#include <optional>
+
+#include "agent/spawner_client.h"
+#include "base/result.h"
+#include "wire/types.h"
+
+namespace sprite::agent {
+
+class Machine {
+ public:
+  virtual ~Machine() = default;
+
+  /// Takes on an identity: clock, entropy, names; completes when programs can be started. Safe to repeat.
+  /// Errors: unavailable (the container does not start), invalid.
+  virtual asio::awaitable<Result<>> configure(wire::Configure configuration) = 0;
+  /// What configure() was last given, or nothing before.
+  virtual const std::optional<wire::Configure>& configuration() const = 0;
+  virtual wire::AgentStatus status() const = 0;
+  /// Where programs are started; waits a little for a container that is being restarted. Errors: unavailable.
+  virtual asio::awaitable<Result<std::shared_ptr<SpawnerClient>>> spawner() = 0;
+
+  /// Ends every program and the container, unmounts the disk. Errors: unavailable (the disk is still in use; it was synced).
+  virtual asio::awaitable<Result<>> stop() = 0;
+  /// Ends the machine; returns, for it takes a moment.
+  virtual void power_off() = 0;
+  /// Holds back every write to the disk until thaw(), at most 30 s. Errors: unavailable.
+  virtual Result<> freeze() = 0;
+  virtual Result<> thaw() = 0;
+};
+
+}  // namespace sprite::agent

@@ -1,0 +1,66 @@
+// The program in the VM, in three parts: init (PID 1 of the initramfs: boots, starts the agent, reaps), the agent, and the
+// spawner (PID 1 of the inner container).
+#include <sys/reboot.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <string_view>
+
+#include "agent/agent.h"
+#include "agent/boot.h"
+#include "agent/network.h"
+#include "agent/spawner.h"
+#include "base/log.h"
+
+namespace {
+
+using namespace sprite;
+
+Result<int> boot() {
+  TRY(agent::prepare_root());
+  ::setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
+  TRY_LET(agent::Modules modules, agent::load_needed_modules());
+  if (auto network = agent::set_up_network(); !network) log::error("{}", log::one_line(network.error()));
+  const pid_t pid = ::fork();
+  if (pid < 0) return system_error("cannot start the agent");
+  if (pid == 0) std::_Exit(agent::run_agent(std::move(modules)));
+  int status = 0;
+  for (pid_t ended = 0; ended != pid;) ended = ::waitpid(-1, &status, 0);
+  return status;
+}
+
+/// PID 1 must not return: whatever went wrong is said on the console, and the machine ends.
+[[noreturn]] void init() {
+  const auto status = boot();
+  if (status) {
+    log::error("the agent ended (wait status {}): the machine ends", *status);
+  } else {
+    log::error("the machine cannot start: {}", log::one_line(status.error()));
+  }
+  ::sync();
+  ::reboot(RB_POWER_OFF);
+  std::abort();
+}
+
+int usage() {
+  fmt::print(stderr, "usage: sprite-agent                     as PID 1 of a VM\n"
+                     "       sprite-agent spawner FD          as PID 1 of its inner container\n"
+                     "       sprite-agent --listen unix:PATH --no-container\n");
+  return 2;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  const std::vector<std::string_view> words(arguments, arguments + count);
+  if (words.size() == 3 && words[1] == "spawner") {
+    const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    for (int i = 0; i < 3; ++i) ::dup2(null.get(), i);
+    return agent::run_spawner(Fd(std::atoi(arguments[2])), agent::SpawnerOptions{"sprite", ::getpid() == 1});
+  }
+  if (words.size() == 4 && words[1] == "--listen" && words[2].starts_with("unix:") && words[3] == "--no-container")
+    return agent::run_plain_agent(words[2].substr(5));
+  if (::getpid() == 1) init();
+  return usage();
+}

@@ -1,0 +1,19 @@
+#pragma once
+/// The VM's network: eth0 with the fixed address of the contract, a pair of links to the inner container, forwarding with
+/// masquerade, and the filter that keeps the container away from the host's side and from the root namespace.
+#include <string>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace sprite::agent {
+
+/// The nftables ruleset of the root namespace.
+std::string filter_rules();
+
+/// Sets up the root namespace; without eth0 the machine has no way out, which is no failure. Errors: as system_error.
+Result<> set_up_network();
+/// A new network namespace for the container, linked to ours. Errors: as system_error.
+Result<Fd> make_inner_network();
+
+}  // namespace sprite::agent

@@ -1,0 +1,33 @@
+#pragma once
+/// A Machine without a VM: programs run beside the agent, as the agent's own user. For tests and for trying the API out.
+#include "agent/machine.h"
+
+namespace sprite::agent {
+
+class PlainMachine final : public Machine {
+ public:
+  /// Forks the spawner: call before threads exist. Errors: unavailable.
+  static Result<std::unique_ptr<PlainMachine>> start(asio::any_io_executor executor);
+  ~PlainMachine() override;
+
+  asio::awaitable<Result<>> configure(wire::Configure configuration) override;
+  const std::optional<wire::Configure>& configuration() const override { return configuration_; }
+  wire::AgentStatus status() const override;
+  asio::awaitable<Result<std::shared_ptr<SpawnerClient>>> spawner() override;
+  asio::awaitable<Result<>> stop() override;
+  void power_off() override;
+  Result<> freeze() override;
+  Result<> thaw() override;
+
+  pid_t spawner_pid() const { return spawner_pid_; }
+
+ private:
+  PlainMachine(std::shared_ptr<SpawnerClient> spawner, pid_t spawner_pid)
+      : spawner_(std::move(spawner)), spawner_pid_(spawner_pid) {}
+
+  std::shared_ptr<SpawnerClient> spawner_;
+  pid_t spawner_pid_;
+  std::optional<wire::Configure> configuration_;
+};
+
+}  // namespace sprite::agent

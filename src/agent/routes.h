@@ -1,0 +1,14 @@
+#pragma once
+/// The agent's two routers. Every answer carries Sprite-Version; until the machine has been configured only /host/ answers.
+#include "agent/machine.h"
+#include "agent/sessions.h"
+#include "http/server.h"
+
+namespace sprite::agent {
+
+/// What the daemon reaches over the channel: /host/… and the public routes under /v1.
+http::Router channel_router(Machine& machine, Sessions& sessions);
+/// What programs inside reach at /.sprite/api.sock.
+http::Router inside_router(Machine& machine);
+
+}  // namespace sprite::agent

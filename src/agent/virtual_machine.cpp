@@ -1,0 +1,202 @@
+#include "agent/virtual_machine.h"
+
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <thread>
+
+#include "agent/boot.h"
+#include "agent/kernel_identity.h"
+#include "base/log.h"
+
+namespace sprite::agent {
+namespace {
+
+constexpr std::chrono::seconds programs_grace{2}, start_limit{60}, restart_wait_limit{15}, retry_after{5}, frozen_max{30};
+constexpr int failures_before_failed = 3;
+
+Result<> unmount_disk() {
+  ::sync();
+  for (int attempt = 0; attempt < 200; ++attempt) {
+    if (::umount2(disk_folder.c_str(), 0) == 0) return {};
+    if (errno != EBUSY) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  const Error busy = system_error("cannot unmount the disk");
+  (void)::mount(nullptr, disk_folder.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr);
+  return busy;
+}
+
+/// FIFREEZE and FITHAW answer EBUSY and EINVAL when it is frozen, or not, already.
+Result<> set_frozen(unsigned long request, int already) {
+  TRY_LET(const Fd folder, open_file(disk_folder, O_RDONLY | O_DIRECTORY));
+  if (::ioctl(folder.get(), request, 0) != 0 && errno != already)
+    return system_error(request == FIFREEZE ? "cannot freeze the disk" : "cannot thaw the disk");
+  return {};
+}
+
+bool lacks_host_keys() {
+  const Path ssh = disk_folder / "etc/ssh";
+  return ::access((ssh / "sshd_config").c_str(), F_OK) == 0 && ::access((ssh / "ssh_host_ed25519_key").c_str(), F_OK) != 0;
+}
+
+}  // namespace
+
+VirtualMachine::VirtualMachine(asio::any_io_executor executor)
+    : executor_(executor), changed_(executor), thaw_timer_(executor) {}
+
+VirtualMachine::~VirtualMachine() { worker_.join(); }
+
+void VirtualMachine::start() { asio::co_spawn(executor_, supervise(), asio::detached); }
+
+/// Runs `work` on the worker thread and comes back.
+template <class F>
+auto VirtualMachine::blocking(F work) -> asio::awaitable<decltype(work())> {
+  auto run = [work]() -> asio::awaitable<decltype(work())> { co_return work(); };
+  co_return co_await asio::co_spawn(worker_, std::move(run), asio::use_awaitable);
+}
+
+/// One turn starts the container and waits for its end.
+asio::awaitable<void> VirtualMachine::supervise() {
+  while (!stopping_) {
+    auto running = co_await start_once();
+    failures_ = running ? 0 : failures_ + 1;
+    detail_ = running ? std::string() : log::one_line(running.error());
+    changed_.notify_all();
+    if (running) {
+      log::info("the inner container runs");
+      while (spawner_->alive()) co_await changed_.wait();
+      if (stopping_) co_return;
+      ++restarts_;
+      detail_ = "the inner container ended and is started again";
+      log::warning("{}", detail_);
+    } else {
+      log::error("{}", detail_);
+      if (failures_ >= failures_before_failed || !mounted_) co_await pause_for(executor_, retry_after);
+    }
+  }
+}
+
+asio::awaitable<Result<>> VirtualMachine::start_once() {
+  if (!mounted_) {
+    CO_TRY(co_await blocking(mount_disk));
+    mounted_ = true;
+  }
+  CO_TRY_LET(container_, co_await blocking(start_container));
+  spawner_ = std::make_shared<SpawnerClient>(executor_, std::move(container_->spawner_socket),
+                                             [this] { changed_.notify_all(); });
+  spawner_->run();
+  CO_TRY(co_await spawner_->ready(std::chrono::seconds(30)));
+  if (configuration_) {
+    CO_TRY(co_await identify(*spawner_));
+  }
+  co_return Result<>{};
+}
+
+wire::AgentStatus VirtualMachine::status() const {
+  wire::AgentStatus status;
+  status.version = SPRITE_VERSION;
+  const bool running = spawner_ && spawner_->alive() && detail_.empty();
+  status.container = running ? "running" : failures_ >= failures_before_failed || (failures_ > 0 && !mounted_) ? "failed" : "starting";
+  status.detail = detail_;
+  status.restarts = restarts_;
+  status.uptime_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
+  return status;
+}
+
+asio::awaitable<Result<std::shared_ptr<SpawnerClient>>> VirtualMachine::spawner() {
+  const auto deadline = std::chrono::steady_clock::now() + restart_wait_limit;
+  while (status().container == "starting" && !stopping_ && std::chrono::steady_clock::now() < deadline)
+    co_await pause_for(executor_, std::chrono::milliseconds(20));
+  if (stopping_) co_return Error{Error::Kind::unavailable, "the machine is shutting down"};
+  if (status().container == "running") co_return spawner_;
+  co_return Error{Error::Kind::unavailable, "the inner container does not run", "", {detail_}};
+}
+
+asio::awaitable<Result<>> VirtualMachine::configure(wire::Configure configuration) {
+  if (configuration.realtime_ns > 0) {
+    CO_TRY(set_clock(configuration.realtime_ns));
+  }
+  if (!configuration.entropy.empty()) {
+    CO_TRY(add_entropy(configuration.entropy));
+  }
+  const auto deadline = std::chrono::steady_clock::now() + start_limit;
+  while (status().container == "starting" && std::chrono::steady_clock::now() < deadline)
+    co_await pause_for(executor_, std::chrono::milliseconds(5));
+  CO_TRY_LET(const auto spawner, co_await this->spawner());
+  configuration_ = std::move(configuration);
+  auto identified = co_await identify(*spawner);
+  if (!identified) configuration_.reset();
+  co_return identified;
+}
+
+asio::awaitable<Result<>> VirtualMachine::identify(SpawnerClient& spawner) {
+  Identity identity{configuration_->hostname, configuration_->machine_id};
+  CO_TRY(co_await spawner.identify(std::move(identity)));
+  if (lacks_host_keys()) {
+    CO_TRY(co_await make_host_keys(spawner));
+  }
+  co_return Result<>{};
+}
+
+asio::awaitable<Result<>> VirtualMachine::make_host_keys(SpawnerClient& spawner) {
+  Program program;
+  program.argv = {"ssh-keygen", "-A"};
+  program.user = "root";
+  std::vector<Fd> stdio;
+  for (int i = 0; i < 3; ++i) {
+    CO_TRY_LET(Fd null, open_file("/dev/null", O_RDWR));
+    stdio.push_back(std::move(null));
+  }
+  const auto ended = std::make_shared<std::optional<Ending>>();
+  std::function<void(Ending)> on_end = [ended](Ending ending) { *ended = ending; };
+  CO_TRY_LET(const auto started, co_await spawner.start(std::move(program), std::move(stdio), std::move(on_end)));
+  while (!*ended) co_await pause_for(executor_, std::chrono::milliseconds(10));
+  if ((*ended)->status != 0)
+    log::warning("ignoring: ssh-keygen (pid {}) ended with status {}", started.pid, (*ended)->status);
+  co_return Result<>{};
+}
+
+asio::awaitable<Result<>> VirtualMachine::stop() {
+  stopping_ = true;
+  (void)thaw();
+  if (spawner_ && spawner_->alive()) {
+    auto ended = co_await spawner_->terminate(programs_grace);
+    if (!ended) log::info("{}: they are killed", log::one_line(ended.error()));
+  }
+  CO_TRY(co_await blocking(kill_container));
+  if (mounted_) {
+    CO_TRY(co_await blocking(unmount_disk));
+  }
+  mounted_ = false;
+  co_return Result<>{};
+}
+
+void VirtualMachine::power_off() {
+  ::sync();
+  ::reboot(RB_POWER_OFF);
+}
+
+Result<> VirtualMachine::freeze() {
+  TRY(set_frozen(FIFREEZE, EBUSY));
+  thaw_timer_.expires_after(frozen_max);
+  thaw_timer_.async_wait([this](boost::system::error_code stopped) {
+    if (stopped) return;
+    log::warning("the disk was frozen for {} s: thawed", frozen_max.count());
+    (void)thaw();
+  });
+  return {};
+}
+
+Result<> VirtualMachine::thaw() {
+  thaw_timer_.cancel();
+  if (!mounted_) return {};
+  return set_frozen(FITHAW, EINVAL);
+}
+
+}  // namespace sprite::agent

@@ -1,0 +1,54 @@
+#pragma once
+/// The Machine in the VM: disk, inner container, identity, shutdown.
+///
+/// States of the container: starting, running, failed (the disk cannot be mounted, or crun fails again and again; tried anew
+/// every 5 s). From running it goes to starting when its spawner is gone. Once stop() has been called it stays ended.
+/// State lives on the executor's one thread; what blocks (mount, crun) runs on one worker thread and posts back.
+#include <boost/asio/thread_pool.hpp>
+#include <chrono>
+
+#include "agent/container.h"
+#include "agent/machine.h"
+
+namespace sprite::agent {
+
+class VirtualMachine final : public Machine {
+ public:
+  explicit VirtualMachine(asio::any_io_executor executor);
+  ~VirtualMachine() override;
+
+  /// Begins to mount the disk and to start the container. Call once.
+  void start();
+
+  asio::awaitable<Result<>> configure(wire::Configure configuration) override;
+  const std::optional<wire::Configure>& configuration() const override { return configuration_; }
+  wire::AgentStatus status() const override;
+  asio::awaitable<Result<std::shared_ptr<SpawnerClient>>> spawner() override;
+  asio::awaitable<Result<>> stop() override;
+  void power_off() override;
+  Result<> freeze() override;
+  Result<> thaw() override;
+
+ private:
+  asio::awaitable<void> supervise();
+  asio::awaitable<Result<>> start_once();
+  template <class F>
+  auto blocking(F work) -> asio::awaitable<decltype(work())>;
+  asio::awaitable<Result<>> identify(SpawnerClient& spawner);
+  asio::awaitable<Result<>> make_host_keys(SpawnerClient& spawner);
+
+  asio::any_io_executor executor_;
+  asio::thread_pool worker_{1};
+  Event changed_;
+  bool mounted_ = false, stopping_ = false;
+  std::string detail_;  ///< Why the container is not running.
+  std::uint64_t restarts_ = 0;
+  int failures_ = 0;  ///< In a row.
+  std::optional<InnerContainer> container_;
+  std::shared_ptr<SpawnerClient> spawner_;
+  std::optional<wire::Configure> configuration_;
+  asio::steady_timer thaw_timer_;
+  const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace sprite::agent
