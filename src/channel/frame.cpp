@@ -19,6 +19,17 @@ std::uint32_t frame_check(std::uint32_t seed, const std::byte* header, ByteView 
   return crc32c(crc32c(seed, {header, checked_bytes}), payload) | never_zero;
 }
 
+/// How many zero bytes `bytes` begins with.
+std::size_t count_zeros(ByteView bytes) {
+  std::size_t count = 0;
+  for (std::uint64_t word = 0; count + sizeof(word) <= bytes.size(); count += sizeof(word)) {
+    std::memcpy(&word, &bytes[count], sizeof(word));
+    if (word != 0) break;
+  }
+  while (count < bytes.size() && bytes[count] == std::byte{}) ++count;
+  return count;
+}
+
 bool limits_are_right(const Greeting& greeting) {
   return greeting.window_bytes >= window_bytes_min && greeting.window_bytes <= window_bytes_max &&
          greeting.streams_max >= 1 && greeting.streams_max <= streams_limit;
@@ -79,11 +90,10 @@ HelloSeeker::Found HelloSeeker::feed(ByteView bytes) {
   Found found;
   while (found.consumed < bytes.size()) {
     const auto rest = bytes.subspan(found.consumed);
-    const auto content = std::ranges::find_if(rest, [](std::byte byte) { return byte != std::byte{}; });
-    const auto silence = static_cast<std::size_t>(content - rest.begin());
+    const std::size_t silence = count_zeros(rest);
     zeros_ += silence;
     found.consumed += silence;
-    if (content == rest.end()) return found;
+    if (silence == rest.size()) return found;
     if (zeros_ >= silence_bytes) {
       const auto here = rest.subspan(silence);
       const auto parsed = parse_frame(0, here.first(std::min(here.size(), greeting_bytes)));

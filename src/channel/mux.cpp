@@ -82,9 +82,14 @@ void Mux::close(const StreamRef& stream) {
 }
 
 void Mux::end_epoch() {
-  established_ = false;
   seeking_ = true;
   seeker_.restart();
+  kill_all();
+}
+
+/// Ends what there is of an epoch, and leaves the search for the next one as it is.
+void Mux::kill_all() {
+  established_ = false;
   acknowledge_due_ = false;
   tail_.clear();
   tail_at_ = 0;

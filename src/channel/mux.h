@@ -128,6 +128,7 @@ class Mux {
   void drop_unread(StreamState& stream);
   void consume(StreamState& stream, std::size_t bytes);
   void kill(StreamState& stream);
+  void kill_all();
   void forget_if_finished(StreamState& stream);
   void enlist(StreamState& stream);
   bool wants_credit(const StreamState& stream) const;

@@ -54,10 +54,10 @@ std::size_t Mux::seek(ByteView bytes, Result<>& outcome) {
     return found.consumed;
   }
   const auto found = seeker_.feed(bytes);
-  if (found.noise && established_) end_epoch();
+  if (found.noise && established_) kill_all();
   if (found.greeting) {
     if (!established_ || found.greeting->nonce != own_.nonce) {
-      end_epoch();
+      kill_all();
       begin_epoch(*found.greeting);
     }
     seeking_ = !established_;
