@@ -252,16 +252,12 @@ void Session::signal(int number, Reach reach) {
 
 asio::awaitable<bool> Session::wait_ended(std::chrono::milliseconds limit) {
   const auto self = shared_from_this();
-  asio::steady_timer timer(executor_, limit);
-  bool expired = false;
-  const auto armed = std::make_shared<bool>(true);
-  timer.async_wait([self, armed, &expired](boost::system::error_code stopped) {
-    if (stopped || !*armed) return;
-    expired = true;
-    self->over_.notify_all();
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  asio::steady_timer timer(executor_, deadline);
+  timer.async_wait([self](boost::system::error_code stopped) {
+    if (!stopped) self->over_.notify_all();
   });
-  while (!status_ && !expired) co_await over_.wait();
-  *armed = false;
+  while (!status_ && std::chrono::steady_clock::now() < deadline) co_await over_.wait();
   co_return status_.has_value();
 }
 

@@ -97,24 +97,21 @@ asio::awaitable<Result<SpawnerClient::Reply>> SpawnerClient::ask(SpawnerMessage 
   co_return std::move(*reply);
 }
 
-asio::awaitable<bool> SpawnerClient::wait_for(const bool& condition, std::chrono::milliseconds limit) {
+asio::awaitable<bool> SpawnerClient::wait_for(bool SpawnerClient::*condition, std::chrono::steady_clock::time_point deadline) {
   const auto self = shared_from_this();
-  bool expired = false;
-  asio::steady_timer timer(executor_, limit);
-  const auto watched = std::make_shared<bool*>(&expired);
-  timer.async_wait([self, watched](boost::system::error_code stopped) {
-    if (stopped || !*watched) return;
-    **watched = true;
-    self->changed_.notify_all();
+  asio::steady_timer timer(executor_, deadline);
+  timer.async_wait([self](boost::system::error_code stopped) {
+    if (!stopped) self->changed_.notify_all();
   });
-  while (alive_ && !condition && !expired) co_await changed_.wait();
-  *watched = nullptr;
-  co_return condition;
+  while (alive_ && !(this->*condition) && std::chrono::steady_clock::now() < deadline) co_await changed_.wait();
+  co_return this->*condition;
 }
 
 asio::awaitable<Result<>> SpawnerClient::ready(std::chrono::milliseconds limit) {
-  if (co_await wait_for(ready_, limit)) co_return Result<>{};
-  co_return alive_ ? Error{Error::Kind::unavailable, "the inner container did not come up in time"} : gone();
+  const bool up = co_await wait_for(&SpawnerClient::ready_, std::chrono::steady_clock::now() + limit);
+  if (up) co_return Result<>{};
+  if (!alive_) co_return gone();
+  co_return Error{Error::Kind::unavailable, "the inner container did not come up in time"};
 }
 
 asio::awaitable<Result<SpawnerClient::Started>> SpawnerClient::start(Program program, std::vector<Fd> stdio,
@@ -157,7 +154,8 @@ asio::awaitable<Result<>> SpawnerClient::terminate(std::chrono::milliseconds gra
   terminated_ = false;
   SpawnerMessage message{Kind::terminate, 0, 0, {}};
   CO_TRY(co_await send(std::move(message)));
-  if (co_await wait_for(terminated_, grace)) co_return Result<>{};
+  const bool ended = co_await wait_for(&SpawnerClient::terminated_, std::chrono::steady_clock::now() + grace);
+  if (ended) co_return Result<>{};
   co_return Error{Error::Kind::unavailable, "some programs did not end in time"};
 }
 

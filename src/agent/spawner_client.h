@@ -58,7 +58,7 @@ class SpawnerClient : public std::enable_shared_from_this<SpawnerClient> {
   void lose();
   asio::awaitable<Result<>> send(SpawnerMessage message, std::vector<Fd> fds = {});
   asio::awaitable<Result<Reply>> ask(SpawnerMessage message, std::vector<Fd> fds);
-  asio::awaitable<bool> wait_for(const bool& condition, std::chrono::milliseconds limit);
+  asio::awaitable<bool> wait_for(bool SpawnerClient::*condition, std::chrono::steady_clock::time_point deadline);
 
   asio::any_io_executor executor_;
   asio::posix::stream_descriptor socket_;
