@@ -58,7 +58,8 @@ asio::awaitable<void> forward(http::Exchange& exchange, Sprites& sprites) {
   auto agent = co_await sprites.connect(name);
   if (!agent) {
     const auto sprite = sprites.get(name);
-    co_await exchange.respond(wake_failure(agent.error(), sprite ? sprite->id : ""));
+    const std::string id = sprite ? sprite->id : "";  // not below: GCC 12 miscompiles ?: in an expression with co_await
+    co_await exchange.respond(wake_failure(agent.error(), id));
     co_return;
   }
   std::string first = forwarded_head(exchange.head(), exchange.wants_upgrade());

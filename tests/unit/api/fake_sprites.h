@@ -1,0 +1,128 @@
+#pragma once
+/// Sprites without machines: a map, and one agent server for all of them.
+#include <boost/asio/co_spawn.hpp>
+#include <map>
+#include <set>
+
+#include "http/server.h"
+#include "sprite/sprites.h"
+#include "unit/http/loop.h"
+
+namespace sprite::test {
+
+class FakeSprites final : public Sprites {
+ public:
+  explicit FakeSprites(Loop& loop) : loop_(loop), agent_(loop.executor(), agent_router_) {}
+
+  asio::awaitable<Result<wire::Sprite>> create(wire::CreateRequest request) override {
+    if (sprites_.count(request.name))
+      co_return Error(Error::Kind::exists, "there is a sprite called '" + request.name + "' already");
+    if (request.name == "full")
+      co_return Error(Error::Kind::no_space, "no space is left for a disk", "remove a sprite");
+    wire::Sprite sprite;
+    sprite.id = "sprite-" + request.name;
+    sprite.name = request.name;
+    sprite.organization = "local";
+    sprite.status = "running";
+    sprite.created_at = sprite.updated_at = "2026-06-02T17:11:17.821Z";
+    sprite.labels = request.labels;
+    sprite.config = request.config;
+    sprite.environment = request.environment;
+    co_return set(std::move(sprite));
+  }
+  Result<wire::Sprite> get(const std::string& name) const override {
+    const auto found = sprites_.find(name);
+    if (found == sprites_.end())
+      return Error(Error::Kind::not_found, "no sprite is called '" + name + "'", "run `sprite list` to see the names");
+    return found->second;
+  }
+  std::vector<wire::Sprite> list() const override {
+    std::vector<wire::Sprite> all;
+    for (const auto& [name, sprite] : sprites_) all.push_back(sprite);
+    return all;
+  }
+  asio::awaitable<Result<wire::Sprite>> update(std::string name, wire::UpdateRequest request) override {
+    CO_TRY_LET(wire::Sprite sprite, get(name));
+    if (request.labels) sprite.labels = *request.labels;
+    if (request.clear_labels) sprite.labels.clear();
+    if (request.url_settings) sprite.url_settings = *request.url_settings;
+    co_return set(std::move(sprite));
+  }
+  asio::awaitable<Result<>> destroy(std::string name) override {
+    CO_TRY_LET(const wire::Sprite sprite, get(name));
+    sprites_.erase(name);
+    tell(sprite);
+    co_return Result<>{};
+  }
+  asio::awaitable<Result<wire::Sprite>> start(std::string name) override { return become(std::move(name), "running"); }
+  asio::awaitable<Result<wire::Sprite>> stop(std::string name) override { return become(std::move(name), "cold"); }
+  asio::awaitable<Result<wire::Sprite>> restart(std::string name) override {
+    return become(std::move(name), "running");
+  }
+  asio::awaitable<Result<Stream>> connect(std::string name) override {
+    if (wake_time.count() > 0) co_await sleep(wake_time);
+    if (wake_failure) co_return *wake_failure;
+    CO_TRY(co_await become(name, "running"));
+    ++connections;
+    auto [near, far] = loop_.pair();
+    agent_.serve(std::move(far));
+    co_return std::move(near);
+  }
+  asio::awaitable<Result<wire::AgentStatus>> agent_status(std::string name) override {
+    CO_TRY(get(name));
+    if (agent_broken) co_return Error(Error::Kind::unavailable, "the agent does not answer");
+    wire::AgentStatus status;
+    status.container = "running";
+    co_return status;
+  }
+  Result<std::string> console_log(const std::string& name) const override {
+    TRY(get(name));
+    return std::string("one\ntwo\nthree\n");
+  }
+  std::shared_ptr<void> watch(std::function<void(const wire::Sprite&)> changed) override {
+    auto watcher = std::make_shared<std::function<void(const wire::Sprite&)>>(std::move(changed));
+    watchers_.push_back(watcher);
+    return watcher;
+  }
+  wire::DaemonStatus daemon_status() const override {
+    wire::DaemonStatus status;
+    status.version = "9.9";
+    return status;
+  }
+  void close() override {}
+
+  http::Router& agent_router() { return agent_router_; }
+  std::size_t watchers() const {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(watchers_, [](const auto& watcher) { return !watcher.expired(); }));
+  }
+
+  std::chrono::milliseconds wake_time{0};
+  std::optional<Error> wake_failure{};
+  bool agent_broken = false;
+  int connections = 0;
+
+ private:
+  Result<wire::Sprite> set(wire::Sprite sprite) {
+    sprites_[sprite.name] = sprite;
+    tell(sprite);
+    return sprite;
+  }
+  asio::awaitable<Result<wire::Sprite>> become(std::string name, std::string status) {
+    CO_TRY_LET(wire::Sprite sprite, get(name));
+    sprite.status = std::move(status);
+    co_return set(std::move(sprite));
+  }
+  void tell(const wire::Sprite& sprite) {
+    for (const auto& each : watchers_)
+      if (const auto watcher = each.lock()) (*watcher)(sprite);
+  }
+
+  Loop& loop_;
+  std::map<std::string, wire::Sprite> sprites_;
+  std::vector<std::weak_ptr<std::function<void(const wire::Sprite&)>>> watchers_;
+  http::Router agent_router_;
+  http::Server agent_;
+};
+
+}  // namespace sprite::test
