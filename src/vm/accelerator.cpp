@@ -1,5 +1,7 @@
 #include "vm/accelerator.h"
 
+#include <fmt/format.h>
+
 #include <cerrno>
 #include <cstring>
 

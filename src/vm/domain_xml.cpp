@@ -1,5 +1,6 @@
 #include "vm/domain_xml.h"
 
+#include <fmt/format.h>
 #include <array>
 
 #include "vm/machine_files.h"

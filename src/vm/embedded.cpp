@@ -1,5 +1,6 @@
 #include "vm/embedded.h"
 
+#include <fmt/format.h>
 #include <pwd.h>
 #include <unistd.h>
 

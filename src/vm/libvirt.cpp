@@ -1,5 +1,6 @@
 #include "vm/libvirt.h"
 
+#include <fmt/format.h>
 #include <libvirt/libvirt-qemu.h>
 
 #include <condition_variable>

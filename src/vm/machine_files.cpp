@@ -1,5 +1,6 @@
 #include "vm/machine_files.h"
 
+#include <fmt/format.h>
 #include <signal.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -132,6 +133,9 @@ void Records::remove(const std::string& id) {
 Result<> check_spec(const MachineSpec& spec) {
   if (!is_uuid(spec.id))
     return Error{Error::Kind::invalid, "'" + spec.id + "' is not the id of a machine (a lower-case UUID)", {}, {}};
+  if (spec.memory_bytes < 64 * MiB || spec.memory_bytes % MiB != 0 || spec.vcpus == 0)
+    return Error{
+        Error::Kind::invalid, "a machine has whole MiB of memory, at least 64, and at least one processor", {}, {}};
   TRY(check_readable("kernel", spec.kernel));
   TRY(check_readable("initramfs", spec.initramfs));
   for (const Path& socket : {spec.disk_socket, spec.channel_socket, network_socket(spec.runtime_directory)})

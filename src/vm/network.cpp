@@ -1,5 +1,6 @@
 #include "vm/network.h"
 
+#include <fmt/format.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sys/socket.h>

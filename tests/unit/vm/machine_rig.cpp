@@ -1,0 +1,132 @@
+#include "machine_rig.h"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace sprite::test {
+namespace {
+
+Path newest_kernel() {
+  std::vector<Path> kernels;
+  for (const auto& entry : std::filesystem::directory_iterator("/boot"))
+    if (entry.path().filename().string().ends_with("-cloud-amd64") &&
+        entry.path().filename().string().starts_with("vmlinuz-"))
+      kernels.push_back(entry.path());
+  REQUIRE_MESSAGE(!kernels.empty(), "no kernel in /boot: run `make deps` (linux-image-cloud-amd64)");
+  return *std::max_element(kernels.begin(), kernels.end());
+}
+
+Fd connect_to(const Path& socket) {
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  socket.string().copy(name.sun_path, sizeof name.sun_path - 1);
+  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0) return Fd();
+  return fd;
+}
+
+}  // namespace
+
+DiskServer::DiskServer(const Path& directory) : directory_(directory) {
+  const Fd image = *open_file(directory_ / "disk.img", O_RDWR | O_CREAT);
+  REQUIRE(::ftruncate(image.get(), 64 * MiB) == 0);
+  fail(false);
+  start();
+}
+
+void DiskServer::start() {
+  std::filesystem::remove(directory_ / "disk.sock");
+  const auto started = start_detached(
+      {"nbdkit", "--foreground", "--filter=error", "--unix", directory_ / "disk.sock", "file", directory_ / "disk.img",
+       "error-pwrite=ENOSPC", "error-pwrite-rate=100%", "error-pwrite-file=" + (directory_ / "disk.fails").string()},
+      directory_ / "nbdkit.log");
+  REQUIRE_MESSAGE(started, "no nbdkit: run `make deps`");
+  process_ = *started;
+  REQUIRE(eventually([&] { return std::filesystem::exists(directory_ / "disk.sock"); }));
+}
+
+void DiskServer::kill() {
+  if (process_ > 0) ::kill(process_, SIGKILL);
+  process_ = -1;
+}
+
+void DiskServer::fail(bool on) {
+  if (on) (void)open_file(directory_ / "disk.fails", O_WRONLY | O_CREAT);
+  if (!on) std::filesystem::remove(directory_ / "disk.fails");
+}
+
+Rig& Rig::instance() {
+  static Rig rig;
+  return rig;
+}
+
+Rig::Rig() {
+  if (const char* given = std::getenv("SPRITE_TEST_RIG")) {  // a child of this program: see machine_test.cpp
+    directory_ = given;
+    return;
+  }
+  std::string pattern = "/tmp/sprite-vm-XXXXXX";
+  REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+  directory_ = pattern;
+  const auto made = run_process({"sh", SPRITE_SOURCE_DIR "/tests/support/tiny_guest.sh", directory_ / "guest.img"});
+  REQUIRE(made);
+  REQUIRE_MESSAGE(made->exit_status == 0, made->err);
+}
+
+Rig::~Rig() {
+  std::error_code ignored;
+  if (!std::getenv("SPRITE_TEST_RIG")) std::filesystem::remove_all(directory_, ignored);
+}
+
+std::unique_ptr<vm::Hypervisor> Rig::open() {
+  auto opened = vm::open_libvirt({.uri = {}, .directory = directory_ / "libvirt", .accelerator = {}, .on_notice = {}});
+  REQUIRE_MESSAGE(opened, (opened ? "" : to_text(opened.error())));
+  return std::move(*opened);
+}
+
+vm::MachineSpec Rig::spec(unsigned number) const {
+  vm::MachineSpec spec;
+  spec.id = fmt::format("{:08x}-0000-4000-8000-{:012x}", number, ::getpid());
+  spec.hostname = fmt::format("box{}", number);
+  spec.kernel = newest_kernel();
+  spec.initramfs = directory_ / "guest.img";
+  spec.kernel_arguments = "console=ttyS0 quiet panic=-1";
+  spec.memory_bytes = 128 * MiB;
+  spec.vcpus = 1;
+  spec.runtime_directory = directory_ / fmt::format("vm{}", number);
+  spec.memory_file = "/dev/shm/" + directory_.filename().string() + fmt::format("-{}.ram", number);
+  spec.disk_socket = directory_ / "disk.sock";
+  spec.channel_socket = spec.runtime_directory / "channel.sock";
+  spec.console_log = spec.runtime_directory / "console.log";
+  spec.mac_address = fmt::format("52:54:00:00:00:{:02x}", number);
+  return spec;
+}
+
+std::optional<std::string> Rig::run(const vm::MachineSpec& spec, const std::string& line, std::chrono::seconds limit) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  const Fd channel = connect_to(spec.channel_socket);
+  if (!channel || !write_all(channel.get(), as_bytes(line + "\n"))) return std::nullopt;
+  std::string output;
+  while (output.find("<done ") == std::string::npos || !output.ends_with(">\n")) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    pollfd waiting{channel.get(), POLLIN, 0};
+    if (left.count() <= 0 || ::poll(&waiting, 1, static_cast<int>(left.count())) <= 0) return std::nullopt;
+    char buffer[4096];
+    const ssize_t got = ::read(channel.get(), buffer, sizeof buffer);
+    if (got <= 0) return std::nullopt;
+    output.append(buffer, static_cast<std::size_t>(got));
+  }
+  return output;
+}
+
+}  // namespace sprite::test

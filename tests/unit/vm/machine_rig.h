@@ -1,0 +1,62 @@
+#pragma once
+/// A place for real machines: libvirt's root, a disk server, a tiny guest that runs what it is told
+/// (tests/support/tiny_guest.sh).
+#include <optional>
+#include <string>
+
+#include "base/process.h"
+#include "vm/libvirt.h"
+
+namespace sprite::test {
+
+/// A running nbdkit with a file behind it; writes fail with ENOSPC while fail() is on. Killed when destroyed.
+class DiskServer {
+ public:
+  explicit DiskServer(const Path& directory);
+  ~DiskServer() { kill(); }
+  DiskServer(DiskServer&&) = delete;
+  void start();
+  void kill();
+  void fail(bool on);
+
+ private:
+  Path directory_;
+  pid_t process_ = -1;
+};
+
+/// Directories are kept for the whole program: libvirt probes QEMU once for each root.
+class Rig {
+ public:
+  static Rig& instance();
+  std::unique_ptr<vm::Hypervisor> open();
+  vm::MachineSpec spec(unsigned number) const;
+  const Path& directory() const { return directory_; }
+
+  /// Runs a line in the guest, waiting for it to boot: its output, with "<done STATUS>" at the end. Nothing when the
+  /// time is up or the connection ends.
+  static std::optional<std::string> run(const vm::MachineSpec& spec, const std::string& line,
+                                        std::chrono::seconds limit = std::chrono::seconds(60));
+
+ private:
+  Rig();
+  ~Rig();
+  Path directory_;
+};
+
+/// Whether `condition` comes true within `limit`.
+template <class F>
+bool eventually(F condition, std::chrono::milliseconds limit = std::chrono::seconds(20));
+
+}  // namespace sprite::test
+
+#include <thread>
+
+template <class F>
+bool sprite::test::eventually(F condition, std::chrono::milliseconds limit) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return true;
+}

@@ -1,0 +1,287 @@
+/// Real machines on a real QEMU: what libvirt.h promises, from start to the crash of everything.
+#include <doctest/doctest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/locked.h"
+#include "machine_rig.h"
+#include "vm/machine_files.h"
+
+using namespace sprite;
+using namespace sprite::vm;
+using namespace std::chrono_literals;
+using test::DiskServer;
+using test::eventually;
+using test::Rig;
+
+namespace {
+
+#define REQUIRE_OK(...)                                               \
+  do {                                                                \
+    const auto result = (__VA_ARGS__);                                \
+    REQUIRE_MESSAGE(result, (result ? "" : to_text(result.error()))); \
+  } while (false)
+
+constexpr auto write_disk = "dd if=/dev/zero of=/dev/vda bs=64k count=4 oflag=direct conv=fsync 2>/dev/null";
+
+pid_t process_of(const MachineSpec& spec) { return std::stoi(*read_file(pid_file(spec.runtime_directory))); }
+
+/// Nothing of the machine is left, neither file nor network helper.
+bool is_gone(const MachineSpec& spec) {
+  const auto helper =
+      run_process({"pgrep", "-f",
+                   "chdir=" + spec.runtime_directory.string() + "|" + spec.runtime_directory.string() + "/passt.log"});
+  const bool helper_gone = !helper || helper->exit_status != 0;
+  return !std::filesystem::exists(spec.memory_file) && !std::filesystem::exists(spec.channel_socket) &&
+         !std::filesystem::exists(spec.runtime_directory / "net") &&
+         !std::filesystem::exists(pid_file(spec.runtime_directory)) && helper_gone;
+}
+
+struct Ends {
+  Locked<std::vector<std::string>> seen;
+  void watch(Hypervisor& hypervisor) {
+    hypervisor.on_ended([this](const std::string& id, const std::string& reason) {
+      seen.with([&](auto& list) { list.push_back(id + ": " + reason); });
+    });
+  }
+  std::vector<std::string> now() {
+    return seen.with([](auto& list) { return list; });
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a machine starts, pauses, resumes and is destroyed without a trace") {
+  Rig& rig = Rig::instance();
+  const DiskServer disk(rig.directory());
+  const auto hypervisor = rig.open();
+  Ends ends;
+  ends.watch(*hypervisor);
+  const MachineSpec spec = rig.spec(1);
+  CHECK(*hypervisor->state(spec.id) == State::absent);
+
+  REQUIRE_OK(hypervisor->start(spec));
+  CHECK(*hypervisor->list() == std::vector{spec.id});
+  CHECK(std::filesystem::file_size(spec.memory_file) == spec.memory_bytes);
+  const auto again = hypervisor->start(spec);
+  REQUIRE_FALSE(again);
+  CHECK(again.error().kind == Error::Kind::exists);
+
+  const auto answer = Rig::run(spec, "test -b /dev/vda && uname -s && cat /sys/class/net/eth0/address");
+  REQUIRE(answer);
+  CHECK(*answer == "Linux\n52:54:00:00:00:01\n<done 0>\n");
+  CHECK(read_file(spec.console_log)->find("tiny guest: ready") != std::string::npos);
+
+  REQUIRE_OK(hypervisor->pause(spec.id));
+  REQUIRE_OK(hypervisor->pause(spec.id));
+  CHECK(*hypervisor->state(spec.id) == State::paused);
+  CHECK_FALSE(Rig::run(spec, "echo while paused", 1s));
+  REQUIRE_OK(hypervisor->resume(spec.id));
+  REQUIRE_OK(hypervisor->resume(spec.id));
+  CHECK(*hypervisor->state(spec.id) == State::running);
+  CHECK(Rig::run(spec, "true"));
+
+  const auto begin = std::chrono::steady_clock::now();
+  REQUIRE_OK(hypervisor->destroy(spec.id));
+  CHECK(std::chrono::steady_clock::now() - begin < 1s);
+  CHECK(*hypervisor->state(spec.id) == State::absent);
+  CHECK(hypervisor->list()->empty());
+  CHECK(eventually([&] { return is_gone(spec); }));
+  REQUIRE_OK(hypervisor->destroy(spec.id));
+  REQUIRE_OK(hypervisor->start(spec));  // at once, though libvirt still clears away the one before
+  REQUIRE_OK(hypervisor->destroy(spec.id));
+  CHECK(ends.now().empty());
+}
+
+TEST_CASE("an unknown machine is not found, and destroying it is fine") {
+  const auto hypervisor = Rig::instance().open();
+  const std::string id = Rig::instance().spec(99).id;
+  CHECK(hypervisor->pause(id).error().kind == Error::Kind::not_found);
+  CHECK(hypervisor->resume(id).error().kind == Error::Kind::not_found);
+  CHECK(hypervisor->destroy(id));
+}
+
+TEST_CASE("a guest's own end is told, with its reason") {
+  Rig& rig = Rig::instance();
+  const DiskServer disk(rig.directory());
+  const auto hypervisor = rig.open();
+  Ends ends;
+  ends.watch(*hypervisor);
+  const MachineSpec spec = rig.spec(2);
+  std::string expected;
+  REQUIRE_OK(hypervisor->start(spec));
+  SUBCASE("power off") {
+    CHECK_FALSE(Rig::run(spec, "poweroff -f"));
+    expected = "the guest shut down";
+  }
+  SUBCASE("reboot") {
+    CHECK_FALSE(Rig::run(spec, "reboot -f"));
+    expected = "the guest rebooted";
+  }
+  SUBCASE("QEMU is killed") {
+    REQUIRE(Rig::run(spec, "true"));
+    REQUIRE(::kill(process_of(spec), SIGKILL) == 0);
+    expected = "QEMU ended unexpectedly";
+  }
+  CHECK(eventually([&] { return !ends.now().empty(); }));
+  CHECK(ends.now() == std::vector{spec.id + ": " + expected});
+  CHECK(*hypervisor->state(spec.id) == State::absent);
+  CHECK(eventually([&] { return is_gone(spec); }));
+}
+
+/// Not a test: what another one runs in a process of its own, which dies as by kill -9.
+TEST_CASE("child: start and die" * doctest::skip()) {
+  const auto hypervisor = Rig::instance().open();
+  MachineSpec spec = Rig::instance().spec(3);
+  spec.id = std::getenv("SPRITE_TEST_ID");
+  REQUIRE_OK(hypervisor->start(spec));
+  REQUIRE(Rig::run(spec, "echo remembered > /tmp/note"));
+  ::kill(::getpid(), SIGKILL);
+}
+
+TEST_CASE("a machine outlives a killed daemon and is found again") {
+  Rig& rig = Rig::instance();
+  const DiskServer disk(rig.directory());
+  const MachineSpec spec = rig.spec(3);
+  const auto child =
+      run_process({"env", "SPRITE_TEST_RIG=" + rig.directory().string(), "SPRITE_TEST_ID=" + spec.id,
+                   std::filesystem::read_symlink("/proc/self/exe"), "--no-skip", "-tc=child: start and die"});
+  REQUIRE(child);
+  REQUIRE_MESSAGE(child->exit_status == 128 + SIGKILL, child->out);
+  SUBCASE("and lives on") {
+    const auto hypervisor = rig.open();
+    CHECK(*hypervisor->list() == std::vector{spec.id});
+    CHECK(*hypervisor->state(spec.id) == State::running);
+    CHECK(Rig::run(spec, "cat /tmp/note") == "remembered\n<done 0>\n");
+    REQUIRE_OK(hypervisor->pause(spec.id));
+    REQUIRE_OK(hypervisor->resume(spec.id));
+    CHECK(Rig::run(spec, "true"));
+    REQUIRE_OK(hypervisor->destroy(spec.id));
+    CHECK(eventually([&] { return is_gone(spec); }));
+  }
+  SUBCASE("or died meanwhile, and is cleared away") {
+    REQUIRE(::kill(process_of(spec), SIGKILL) == 0);
+    CHECK(std::filesystem::exists(spec.memory_file));
+    const auto hypervisor = rig.open();
+    CHECK(eventually([&] { return *hypervisor->state(spec.id) == State::absent; }));
+    CHECK(eventually([&] { return hypervisor->list()->empty() && is_gone(spec); }));
+  }
+}
+
+TEST_CASE("a disk server that dies stalls the guest and fails nothing") {
+  Rig& rig = Rig::instance();
+  DiskServer disk(rig.directory());
+  const auto hypervisor = rig.open();
+  const MachineSpec spec = rig.spec(4);
+  REQUIRE_OK(hypervisor->start(spec));
+  REQUIRE(Rig::run(spec, write_disk) == "<done 0>\n");
+  disk.kill();
+  CHECK_FALSE(Rig::run(spec, write_disk, 1s));
+  disk.start();
+  CHECK(Rig::run(spec, "echo back") == "<done 0>\nback\n<done 0>\n");  // the first is the write's, late but well
+  REQUIRE_OK(hypervisor->destroy(spec.id));
+}
+
+TEST_CASE("a disk error pauses the machine until the disk is well") {
+  Rig& rig = Rig::instance();
+  DiskServer disk(rig.directory());
+  const auto hypervisor = rig.open();
+  const MachineSpec spec = rig.spec(5);
+  REQUIRE_OK(hypervisor->start(spec));
+  REQUIRE(Rig::run(spec, std::string("(sleep 0.2; ") + write_disk + "; echo $? > /tmp/status) &") == "<done 0>\n");
+  disk.fail(true);
+  CHECK(eventually([&] { return *hypervisor->state(spec.id) == State::paused; }));
+  SUBCASE("and then goes on by itself") {
+    disk.fail(false);
+    CHECK(eventually([&] { return *hypervisor->state(spec.id) == State::running; }));
+    CHECK(Rig::run(spec, "sleep 1; cat /tmp/status") == "0\n<done 0>\n");
+  }
+  SUBCASE("but not if we paused it as well") {
+    REQUIRE_OK(hypervisor->pause(spec.id));
+    disk.fail(false);
+    CHECK_FALSE(eventually([&] { return *hypervisor->state(spec.id) == State::running; }, 5s));
+  }
+  REQUIRE_OK(hypervisor->destroy(spec.id));
+}
+
+TEST_CASE("a start that fails says why and leaves nothing") {
+  Rig& rig = Rig::instance();
+  const auto hypervisor = rig.open();
+  Ends ends;
+  ends.watch(*hypervisor);
+  MachineSpec spec = rig.spec(6);
+  SUBCASE("no disk server") {
+    spec.disk_socket = rig.directory() / "absent.sock";
+    const auto started = hypervisor->start(spec);
+    REQUIRE_FALSE(started);
+    CHECK(started.error().kind == Error::Kind::unavailable);
+    CHECK(to_text(started.error()).find("absent.sock") != std::string::npos);  // in QEMU's own words
+  }
+  SUBCASE("no memory left") {
+    spec.memory_bytes = std::uint64_t{1} << 50;
+    const auto started = hypervisor->start(spec);
+    REQUIRE_FALSE(started);
+    CHECK(started.error().kind == Error::Kind::no_space);
+  }
+  SUBCASE("no memory directory") {
+    spec.memory_file = rig.directory() / "absent" / "machine.ram";
+    const auto started = hypervisor->start(spec);
+    REQUIRE_FALSE(started);
+    CHECK(started.error().kind == Error::Kind::not_found);
+  }
+  SUBCASE("a kernel that is none") {
+    const DiskServer disk(rig.directory());
+    spec.kernel = rig.directory() / "guest.img";
+    const auto started = hypervisor->start(spec);
+    REQUIRE_FALSE(started);
+    CHECK(to_text(started.error()).find("kernel") != std::string::npos);
+  }
+  CHECK(*hypervisor->state(spec.id) == State::absent);
+  CHECK(eventually([&] { return is_gone(spec); }));
+  CHECK(std::filesystem::is_empty(rig.directory() / "libvirt" / "machines"));
+  CHECK(ends.now().empty());
+}
+
+TEST_CASE("the host's loopback services are out of the guest's reach") {
+  Rig& rig = Rig::instance();
+  const DiskServer disk(rig.directory());
+  const auto hypervisor = rig.open();
+  if (hypervisor->facts().network != "passt") {
+    MESSAGE("no passt here: the agent's filter does this");
+    return;
+  }
+  const auto service =
+      start_detached({"busybox", "nc", "-l", "-p", "18099", "-s", "127.0.0.1", "-e", "echo", "host's secret"},
+                     rig.directory() / "service.log");
+  REQUIRE(service);
+  const MachineSpec spec = rig.spec(7);
+  REQUIRE_OK(hypervisor->start(spec));
+  const auto answer =
+      Rig::run(spec, "for a in 10.0.2.2 10.0.2.3 127.0.0.1; do timeout 2 nc $a 18099 </dev/null; done 2>&1");
+  REQUIRE(answer);
+  CHECK(answer->find("host's secret") == std::string::npos);
+  const auto own = run_process({"busybox", "timeout", "2", "busybox", "nc", "127.0.0.1", "18099"});
+  CHECK(own->out.find("host's secret") != std::string::npos);  // it was there all the time
+  REQUIRE_OK(hypervisor->destroy(spec.id));
+}
+
+TEST_CASE("what doctor asks") {
+  const auto hypervisor = Rig::instance().open();
+  const Facts facts = hypervisor->facts();
+  CHECK_FALSE(facts.accelerator_reason.empty());
+  CHECK(facts.qemu_version.find('.') != std::string::npos);
+  CHECK(facts.libvirt_version.find('.') != std::string::npos);
+  CHECK(facts.machine_type.starts_with("pc-q35-"));
+  CHECK((facts.network == "passt") == facts.network_reason.empty());
+}
+
+TEST_CASE("without QEMU the hypervisor says what to install") {
+  const std::string path = std::getenv("PATH");
+  ::setenv("PATH", "/nonexistent", 1);
+  const auto opened =
+      open_libvirt({.uri = {}, .directory = Rig::instance().directory() / "none", .accelerator = {}, .on_notice = {}});
+  ::setenv("PATH", path.c_str(), 1);
+  REQUIRE_FALSE(opened);
+  CHECK(opened.error().kind == Error::Kind::unavailable);
+  CHECK(opened.error().hint.find("qemu-system-x86") != std::string::npos);
+}
