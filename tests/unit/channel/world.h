@@ -115,6 +115,7 @@ inline asio::awaitable<ReadToEnd> read_to_end(Stream& stream, std::size_t piece 
 struct World {
   explicit World(Link::Options host_options = {}, Link::Options guest_options = {})
       : pair(make_socket_pair()),
+        host_fd(pair.first.get()),
         host(io, std::move(pair.first), Role::host, host_options),
         guest(io, std::move(pair.second), Role::guest, guest_options) {
     const auto greeted = run(io, host.link->ready(5s));
@@ -133,6 +134,7 @@ struct World {
 
   asio::io_context io;
   SocketPair pair;
+  int host_fd;
   End host, guest;
 };
 
