@@ -112,7 +112,7 @@ HelloSeeker::Found HelloSeeker::feed(ByteView bytes) {
 AcknowledgeFound seek_acknowledge(const Nonce& nonce, ByteView bytes) {
   const auto seed = epoch_seed(nonce);
   std::size_t from = 0;
-  while (true) {
+  while (from < bytes.size()) {
     const auto rest = bytes.subspan(from);
     const auto* at = static_cast<const std::byte*>(::memmem(rest.data(), rest.size(), nonce.data(), nonce.size()));
     if (!at) break;
