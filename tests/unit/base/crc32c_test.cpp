@@ -19,4 +19,7 @@ TEST_CASE("CRC-32C is the same with and without the processor's help, in one pie
       REQUIRE(whole == crc32c_portable(7, piece));
       REQUIRE(whole == crc32c(crc32c(7, piece.first(piece.size() / 3)), piece.subspan(piece.size() / 3)));
     }
+  const Bytes large = random_bytes(20'000);
+  for (std::size_t size = 3000; size < large.size(); size += 61)
+    REQUIRE(crc32c(7, ByteView(large).first(size)) == crc32c_portable(7, ByteView(large).first(size)));
 }
