@@ -55,13 +55,16 @@ class Hypervisor {
   virtual Result<State> state(const std::string& id) = 0;
   /// Ids of the machines that exist, running or paused; also those that an earlier process of ours started.
   virtual Result<std::vector<std::string>> list() = 0;
-  /// Stops the processors; RAM stays. Idempotent. Errors: not_found, unavailable.
+  /// Stops the processors; RAM stays. Idempotent. While the disk's server is away it waits, for at most a minute. A
+  /// machine that a disk error paused goes on by itself when the disk is well, but not after this. Errors: not_found,
+  /// unavailable.
   virtual Result<> pause(const std::string& id) = 0;
   virtual Result<> resume(const std::string& id) = 0;
   /// Ends the machine at once, as pulling its plug does, and removes its memory file and sockets. An absent one is
   /// fine. Errors: unavailable.
   virtual Result<> destroy(const std::string& id) = 0;
-  /// Called (on a thread of the hypervisor's) when a machine ends by itself: guest power-off, QEMU's death.
+  /// Called (on a thread of the hypervisor's, which must not call the hypervisor back) when a machine ends by itself:
+  /// guest power-off or reboot, QEMU's death. Its files are gone by then.
   virtual void on_ended(std::function<void(const std::string& id, const std::string& reason)> callback) = 0;
 };
 

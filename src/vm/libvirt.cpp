@@ -18,14 +18,14 @@
 #include "vm/libvirt_handles.h"
 #include "vm/machine_files.h"
 
-/// States. A machine is in `machines_` from the start of start() until its files are gone: starting, running (also
+/// States. A machine is in `machines` from the start of start() until its files are gone: starting, running (also
 /// while paused), ending. libvirt's event "stopped" ends a running machine: files removed, on_ended called, on the
 /// event thread. For one that is starting it is only noted, and start() fails with it; for one that is ending,
 /// destroy() does the rest.
 ///
-/// Locks. `machines_` is held for moments and never across a call of libvirt or a callback. Domain events arrive on the
+/// Locks. `shared_` is held for moments and never across a call of libvirt or a callback. Domain events arrive on the
 /// event thread, which must not call libvirt; the keeper thread may: every 2 s it trims the consoles and resumes what a
-/// disk error paused.
+/// disk error paused. pause() takes `resuming_` for a moment, so that the keeper resumes nothing once it has returned.
 ///
 /// Domains. Every start makes a domain with a UUID of its own, so that nothing waits for libvirt to clear away the one
 /// before: it polls until init has reaped the process. A machine is gone when its QEMU is.
@@ -42,6 +42,7 @@ struct Machine {
   Phase phase = Phase::starting;
   Record record;
   bool stalled = false;  ///< A disk error paused it.
+  bool held = false;     ///< pause() was the last word, so the keeper leaves it.
   std::optional<std::string> ended;
 };
 
@@ -141,6 +142,7 @@ class Libvirt final : public Hypervisor {
   void ended(const std::string& domain_id, const std::string& reason);
   std::string why_stopped(const std::string& domain_id, int detail);
   void set_stalled(const std::string& domain_id, bool stalled);
+  void set_held(const std::string& id, bool held);
 
   Result<> claim(const MachineSpec& spec, const Record& record);
   Result<> launch(const MachineSpec& spec, const Record& record);
@@ -152,11 +154,12 @@ class Libvirt final : public Hypervisor {
   Result<> destroy_domain(const std::string& domain_id);
 
   void keep();
-  void resume_stalled(const std::string& domain_id);
+  void resume_stalled(const std::string& id);
 
   Opened opened_;
   Records records_;
   Locked<Shared> shared_;
+  std::mutex resuming_;  ///< Held while the keeper decides and resumes; taken before shared_.
   int lifecycle_callback_ = -1, shutdown_callback_ = -1;
   std::optional<Keeper> keeper_;  // last: it uses all of the above
 };
@@ -178,7 +181,7 @@ Result<> Libvirt::adopt() {
   TRY_LET(const std::vector<Record> records, records_.all());
   for (const Record& record : records) {
     shared_.with([&](Shared& shared) {
-      shared.machines[record.id] = Machine{Machine::Phase::running, record, false, {}};
+      shared.machines[record.id] = Machine{Machine::Phase::running, record, false, false, {}};
     });
     TRY_LET(const State now, state(record.id));
     if (now == State::absent) forget(record);
@@ -252,7 +255,7 @@ Result<> Libvirt::start(const MachineSpec& spec) {
 
 Result<> Libvirt::claim(const MachineSpec& spec, const Record& record) {
   const bool is_new = shared_.with([&](Shared& shared) {
-    return shared.machines.try_emplace(spec.id, Machine{Machine::Phase::starting, record, false, {}}).second;
+    return shared.machines.try_emplace(spec.id, Machine{Machine::Phase::starting, record, false, false, {}}).second;
   });
   if (is_new) return {};
   return Error{Error::Kind::exists, "the machine of '" + spec.hostname + "' exists already", {}, {}};
@@ -352,17 +355,25 @@ Result<std::vector<std::string>> Libvirt::list() {
 
 Result<> Libvirt::pause(const std::string& id) {
   TRY_LET(const Domain domain, require(id));
-  set_stalled(domain_id_of(domain.get()), false);
+  set_held(id, true);
   if (virDomainSuspend(domain.get()) != 0) return libvirt_error("cannot pause machine '" + id + "'");
   return {};
 }
 
 Result<> Libvirt::resume(const std::string& id) {
   TRY_LET(const Domain domain, require(id));
+  set_held(id, false);
   TRY_LET(const State now, state(id));
   if (now == State::running) return {};
   if (virDomainResume(domain.get()) != 0) return libvirt_error("cannot resume machine '" + id + "'");
   return {};
+}
+
+void Libvirt::set_held(const std::string& id, bool held) {
+  const std::lock_guard keeper_is_out(resuming_);
+  shared_.with([&](Shared& shared) {
+    if (const auto found = shared.machines.find(id); found != shared.machines.end()) found->second.held = held;
+  });
 }
 
 /// QEMU is killed and libvirt left to notice: asked politely, QEMU would first wait for its disk, for as long as that
@@ -401,19 +412,22 @@ void Libvirt::keep() {
   for (const auto& [id, machine] : machines) {
     if (machine.phase != Machine::Phase::running) continue;
     (void)trim_console(machine.record.console_log);  // tried again in 2 s
-    if (machine.stalled) resume_stalled(machine.record.domain_id);
+    if (machine.stalled) resume_stalled(id);
   }
 }
 
-void Libvirt::resume_stalled(const std::string& domain_id) {
-  auto domain = find(domain_id);
+void Libvirt::resume_stalled(const std::string& id) {
+  const std::lock_guard hold(resuming_);
+  const auto now = machine(id);
+  if (!now || !now->stalled || now->held) return;
+  const auto domain = find(now->record.domain_id);
   if (!domain || !*domain) return;
   int state = 0, reason = 0;
   if (virDomainGetState((*domain)->get(), &state, &reason, 0) != 0) return;
   if (state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_IOERROR)
     virDomainResume((*domain)->get());  // a disk that still fails pauses it again
   else
-    set_stalled(domain_id, false);
+    set_stalled(now->record.domain_id, false);
 }
 
 // Opening.

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -64,6 +65,23 @@ void DiskServer::fail(bool on) {
   if (!on) std::filesystem::remove(directory_ / "disk.fails");
 }
 
+LoopbackService::LoopbackService() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  sockaddr_in name{};
+  name.sin_family = AF_INET;
+  name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof name;
+  auto* address = reinterpret_cast<sockaddr*>(&name);
+  REQUIRE(::bind(socket_.get(), address, size) == 0);
+  REQUIRE(::listen(socket_.get(), 5) == 0);
+  REQUIRE(::getsockname(socket_.get(), address, &size) == 0);
+  port_ = ntohs(name.sin_port);
+}
+
+bool LoopbackService::was_called() const {
+  pollfd waiting{socket_.get(), POLLIN, 0};
+  return ::poll(&waiting, 1, 0) == 1;
+}
+
 Rig& Rig::instance() {
   static Rig rig;
   return rig;
@@ -72,11 +90,13 @@ Rig& Rig::instance() {
 Rig::Rig() {
   if (const char* given = std::getenv("SPRITE_TEST_RIG")) {  // a child of this program: see machine_test.cpp
     directory_ = given;
+    root_ = directory_ / "child";
     return;
   }
   std::string pattern = "/tmp/sprite-vm-XXXXXX";
   REQUIRE(::mkdtemp(pattern.data()) != nullptr);
   directory_ = pattern;
+  root_ = directory_ / "libvirt";
   const auto made = run_process({"sh", SPRITE_SOURCE_DIR "/tests/support/tiny_guest.sh", directory_ / "guest.img"});
   REQUIRE(made);
   REQUIRE_MESSAGE(made->exit_status == 0, made->err);
@@ -88,14 +108,14 @@ Rig::~Rig() {
 }
 
 std::unique_ptr<vm::Hypervisor> Rig::open() {
-  auto opened = vm::open_libvirt({.uri = {}, .directory = directory_ / "libvirt", .accelerator = {}, .on_notice = {}});
+  auto opened = vm::open_libvirt({.uri = {}, .directory = root_, .accelerator = {}, .on_notice = {}});
   REQUIRE_MESSAGE(opened, (opened ? "" : to_text(opened.error())));
   return std::move(*opened);
 }
 
 vm::MachineSpec Rig::spec(unsigned number) const {
   vm::MachineSpec spec;
-  spec.id = fmt::format("{:08x}-0000-4000-8000-{:012x}", number, ::getpid());
+  spec.id = fmt::format("{:08x}-0000-4000-8000-0123456789ab", number);
   spec.hostname = fmt::format("box{}", number);
   spec.kernel = newest_kernel();
   spec.initramfs = directory_ / "guest.img";
@@ -109,6 +129,16 @@ vm::MachineSpec Rig::spec(unsigned number) const {
   spec.console_log = spec.runtime_directory / "console.log";
   spec.mac_address = fmt::format("52:54:00:00:00:{:02x}", number);
   return spec;
+}
+
+int Rig::run_child(const std::string& test_case) {
+  const auto child =
+      run_process({"env", "SPRITE_TEST_RIG=" + directory_.string(), std::filesystem::read_symlink("/proc/self/exe"),
+                   "--no-skip", "--test-case=" + test_case},
+                  std::chrono::seconds(120));
+  REQUIRE(child);
+  if (child->exit_status == 1) MESSAGE(child->out);
+  return child->exit_status;
 }
 
 std::optional<std::string> Rig::run(const vm::MachineSpec& spec, const std::string& line, std::chrono::seconds limit) {

@@ -24,6 +24,18 @@ class DiskServer {
   pid_t process_ = -1;
 };
 
+/// Listens on a port of 127.0.0.1 and answers nobody.
+class LoopbackService {
+ public:
+  LoopbackService();
+  int port() const { return port_; }
+  bool was_called() const;
+
+ private:
+  Fd socket_;
+  int port_ = 0;
+};
+
 /// Directories are kept for the whole program: libvirt probes QEMU once for each root.
 class Rig {
  public:
@@ -31,6 +43,10 @@ class Rig {
   std::unique_ptr<vm::Hypervisor> open();
   vm::MachineSpec spec(unsigned number) const;
   const Path& directory() const { return directory_; }
+
+  /// Runs a test case of this program in a process of its own, with the same directory but a libvirt root of the
+  /// children's; its exit status as a shell says it.
+  int run_child(const std::string& test_case);
 
   /// Runs a line in the guest, waiting for it to boot: its output, with "<done STATUS>" at the end. Nothing when the
   /// time is up or the connection ends.
@@ -41,6 +57,7 @@ class Rig {
   Rig();
   ~Rig();
   Path directory_;
+  Path root_;  ///< libvirt's: a process keeps its own locked to its end.
 };
 
 /// Whether `condition` comes true within `limit`.
