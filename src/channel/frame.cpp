@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/crc32c.h"
+#include "channel/checksum.h"
 
 namespace sprite::channel {
 
@@ -14,10 +14,6 @@ constexpr std::size_t checked_bytes = header_bytes - 4;
 /// Set in every checksum, so that a header never ends in a zero byte: a run of zeros is then never longer than a
 /// payload.
 constexpr std::uint32_t never_zero = 0x8000'0000;
-
-std::uint32_t frame_check(std::uint32_t seed, const std::byte* header, ByteView payload) {
-  return crc32c(crc32c(seed, {header, checked_bytes}), payload) | never_zero;
-}
 
 /// How many zero bytes `bytes` begins with.
 std::size_t count_zeros(ByteView bytes) {
@@ -37,16 +33,20 @@ bool limits_are_right(const Greeting& greeting) {
 
 }  // namespace
 
-std::uint32_t epoch_seed(const Nonce& nonce) { return crc32c(0, nonce); }
+std::uint64_t epoch_seed(const Nonce& nonce) { return mix(hello_seed, nonce); }
 
-std::array<std::byte, header_bytes> encode_header(std::uint32_t seed, Kind kind, std::uint32_t stream,
+std::uint32_t frame_check(std::uint64_t seed, ByteView header, ByteView payload) {
+  return finish(mix(mix(seed, header.first(checked_bytes)), payload)) | never_zero;
+}
+
+std::array<std::byte, header_bytes> encode_header(std::uint64_t seed, Kind kind, std::uint32_t stream,
                                                   ByteView payload) {
   std::array<std::byte, header_bytes> header{};
   header[0] = magic;
   header[1] = static_cast<std::byte>(kind);
   store_little(&header[4], stream);
   store_little(&header[8], static_cast<std::uint32_t>(payload.size()));
-  store_little(&header[12], frame_check(seed, header.data(), payload));
+  store_little(&header[12], frame_check(seed, header, payload));
   return header;
 }
 
@@ -57,12 +57,12 @@ std::array<std::byte, greeting_bytes> encode_greeting(Kind kind, const Greeting&
   store_little(&payload[16], greeting.version);
   store_little(&payload[20], greeting.window_bytes);
   store_little(&payload[24], greeting.streams_max);
-  const auto seed = kind == Kind::hello ? 0 : epoch_seed(greeting.nonce);
+  const auto seed = kind == Kind::hello ? hello_seed : epoch_seed(greeting.nonce);
   std::ranges::copy(encode_header(seed, kind, 0, payload), bytes.begin());
   return bytes;
 }
 
-Parsed parse_frame(std::uint32_t seed, ByteView bytes) {
+Parsed parse_frame(std::uint64_t seed, ByteView bytes) {
   using enum Parsed::State;
   if (bytes.empty()) return {incomplete};
   if (bytes[0] != magic) return {broken};
@@ -71,7 +71,7 @@ Parsed parse_frame(std::uint32_t seed, ByteView bytes) {
   if (length > payload_bytes_max) return {broken};
   if (bytes.size() < header_bytes + length) return {incomplete};
   const auto payload = bytes.subspan(header_bytes, length);
-  if (load_little<std::uint32_t>(&bytes[12]) != frame_check(seed, bytes.data(), payload)) return {broken};
+  if (load_little<std::uint32_t>(&bytes[12]) != frame_check(seed, bytes.first(header_bytes), payload)) return {broken};
   return {frame, {static_cast<Kind>(bytes[1]), load_little<std::uint32_t>(&bytes[4]), payload}};
 }
 
@@ -96,7 +96,7 @@ HelloSeeker::Found HelloSeeker::feed(ByteView bytes) {
     if (silence == rest.size()) return found;
     if (zeros_ >= silence_bytes) {
       const auto here = rest.subspan(silence);
-      const auto parsed = parse_frame(0, here.first(std::min(here.size(), greeting_bytes)));
+      const auto parsed = parse_frame(hello_seed, here.first(std::min(here.size(), greeting_bytes)));
       if (parsed.state == Parsed::State::incomplete && here.size() < greeting_bytes) return found;
       if (parsed.state == Parsed::State::frame && parsed.frame.kind == Kind::hello)
         found.greeting = decode_greeting(parsed.frame);

@@ -35,10 +35,14 @@ struct Greeting {
 constexpr std::size_t greeting_bytes = header_bytes + 28;
 
 /// The seed of every frame's checksum in the epoch of `nonce`; frames of another epoch fail it.
-std::uint32_t epoch_seed(const Nonce& nonce);
+std::uint64_t epoch_seed(const Nonce& nonce);
+/// A HELLO belongs to no epoch yet.
+constexpr std::uint64_t hello_seed = 1;
+/// The checksum of a frame: of its header but for the checksum itself, and of its payload.
+std::uint32_t frame_check(std::uint64_t seed, ByteView header, ByteView payload);
 
 /// The header of a frame with this payload.
-std::array<std::byte, header_bytes> encode_header(std::uint32_t seed, Kind kind, std::uint32_t stream,
+std::array<std::byte, header_bytes> encode_header(std::uint64_t seed, Kind kind, std::uint32_t stream,
                                                   ByteView payload);
 /// A whole HELLO (without the silence before it) or ACKNOWLEDGE.
 std::array<std::byte, greeting_bytes> encode_greeting(Kind kind, const Greeting& greeting);
@@ -58,7 +62,7 @@ struct Parsed {
   State state = State::incomplete;
   Frame frame{};
 };
-Parsed parse_frame(std::uint32_t seed, ByteView bytes);
+Parsed parse_frame(std::uint64_t seed, ByteView bytes);
 
 /// The greeting in a frame that parse_frame() accepted, if its length and limits are right.
 std::optional<Greeting> decode_greeting(const Frame& frame);

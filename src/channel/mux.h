@@ -159,7 +159,7 @@ class Mux {
   const Limits limits_;
   Greeting own_;  ///< The host's nonce, or the nonce of the epoch that a guest is in.
   Greeting peer_{};
-  std::uint32_t seed_ = 0;
+  std::uint64_t seed_ = 0;
   bool established_ = false;
   bool seeking_ = true;  ///< The next bytes are of unknown origin; a guest may still have a living epoch then.
   HelloSeeker seeker_;

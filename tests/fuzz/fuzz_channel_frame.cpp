@@ -2,7 +2,6 @@
 #include <cstring>
 #include <memory>
 
-#include "base/crc32c.h"
 #include "channel/frame.h"
 #include "input.h"
 
@@ -13,7 +12,7 @@ using fuzz::require;
 
 namespace {
 
-constexpr std::uint32_t seed = 0x5EED;
+constexpr std::uint64_t seed = 0x5EED;
 constexpr Nonce nonce{std::byte{0xAB}, std::byte{0xCD}};
 
 /// A copy without a byte to spare, so that the sanitizer sees the first one too many.
@@ -28,14 +27,13 @@ struct Exact {
 };
 
 /// Makes the first frame in `bytes` a valid one, whatever it says.
-void mend(MutableByteView bytes, std::uint32_t checksum_seed) {
+void mend(MutableByteView bytes, std::uint64_t checksum_seed) {
   if (bytes.size() < header_bytes) return;
   bytes[0] = std::byte{0xC5};
   const auto length =
       std::min<std::size_t>(load_little<std::uint32_t>(&bytes[8]) % frame_bytes_max, bytes.size() - header_bytes);
   store_little(&bytes[8], static_cast<std::uint32_t>(length));
-  const auto check = crc32c(crc32c(checksum_seed, bytes.first(12)), bytes.subspan(header_bytes, length));
-  store_little(&bytes[12], check | 0x8000'0000);
+  store_little(&bytes[12], frame_check(checksum_seed, bytes.first(header_bytes), bytes.subspan(header_bytes, length)));
 }
 
 void parse(MutableByteView bytes) {
@@ -58,7 +56,7 @@ void seek_hello(Input input, bool silence) {
   Bytes bytes(silence ? silence_bytes : 0);
   const auto rest = input.rest();
   bytes.insert(bytes.end(), rest.begin(), rest.end());
-  mend(MutableByteView(bytes).subspan(silence ? silence_bytes : 0), 0);
+  mend(MutableByteView(bytes).subspan(silence ? silence_bytes : 0), hello_seed);
   Exact all(bytes);
   HelloSeeker whole_seeker, seeker;
   const auto whole = whole_seeker.feed(all.view());

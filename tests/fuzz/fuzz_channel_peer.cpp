@@ -158,7 +158,7 @@ class Hostile {
   Mux mux_;
   Bytes buffer_, pending_, sent_;
   std::vector<StreamRef> owned_;
-  std::uint32_t seed_ = epoch_seed(nonce);
+  std::uint64_t seed_ = epoch_seed(nonce);
   int callbacks_ = 0;
   bool broken_ = false, hello_seen_ = false;
 };

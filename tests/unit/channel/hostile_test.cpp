@@ -58,7 +58,7 @@ struct Attack {
   SocketPair pair;
   End host;
   asio::local::stream_protocol::socket guest;
-  std::uint32_t seed = 0;
+  std::uint64_t seed = 0;
 };
 
 Bytes amount(std::uint32_t bytes) {
