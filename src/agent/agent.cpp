@@ -23,7 +23,8 @@ constexpr std::chrono::milliseconds retry_after{100};
 /// Serves the channel's streams; a link that breaks is opened anew.
 class ChannelServer {
  public:
-  ChannelServer(asio::any_io_executor executor, http::Server& server) : executor_(std::move(executor)), server_(server) {}
+  ChannelServer(asio::any_io_executor executor, http::Server& server)
+      : executor_(std::move(executor)), server_(server) {}
 
   asio::awaitable<void> run() {
     for (;;) {

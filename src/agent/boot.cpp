@@ -5,10 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <thread>
 
+#include "agent/control_groups.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -25,7 +25,8 @@ Result<> mount_at(const char* type, const Path& at, unsigned long flags, const c
   return {};
 }
 
-/// The initramfs is the root that nothing can leave by pivot_root, so the same files are put on top as a mount of their own.
+/// The initramfs is the root that nothing can leave by pivot_root, so the same files are put on top as a mount of their
+/// own.
 Result<> move_root() {
   ::mkdir("/new-root", 0755);
   if (::mount("/", "/new-root", nullptr, MS_BIND, nullptr) != 0) return system_error("cannot bind the root");
@@ -51,15 +52,8 @@ Result<> put(const Path& path, std::string_view text) {
   return write_all(file.get(), as_bytes(text));
 }
 
-Result<> delegate_control_groups() {
-  for (const char* controller : {"cpu", "cpuset", "io", "memory", "pids"})
-    if (auto enabled = put("/sys/fs/cgroup/cgroup.subtree_control", "+" + std::string(controller)); !enabled)
-      log::warning("ignoring: control group controller '{}': {}", controller, log::one_line(enabled.error()));
-  return {};
-}
-
-/// Root inside the container can mount another /proc and there name a program for the kernel to run in the root namespace
-/// (core_pattern, modprobe). Such a program gets no capability at all.
+/// Root inside the container can mount another /proc and there name a program for the kernel to run in the root
+/// namespace (core_pattern, modprobe). Such a program gets no capability at all.
 Result<> disarm_kernel_helpers() {
   for (const char* set : {"bset", "inheritable"}) TRY(put(Path("/proc/sys/kernel/usermodehelper") / set, "0 0"));
   return put("/proc/sys/kernel/kexec_load_disabled", "1");
@@ -85,7 +79,7 @@ Result<> wait_for(const Path& path, std::chrono::milliseconds limit) {
 Result<> prepare_root() {
   TRY(move_root());
   TRY(mount_kernel_file_systems());
-  TRY(delegate_control_groups());
+  TRY(hand_down_controllers("/sys/fs/cgroup"));
   if (auto disarmed = disarm_kernel_helpers(); !disarmed) log::warning("ignoring: {}", log::one_line(disarmed.error()));
   raise_own_limits();
   ::mkdir(disk_folder.c_str(), 0755);
@@ -98,8 +92,8 @@ Result<> prepare_root() {
 
 Result<Modules> load_needed_modules() {
   TRY_LET(Modules modules, Modules::open());
-  for (const char* name : {"virtio_pci", "virtio_console", "virtio_blk", "ext4", "virtio_net", "virtio_rng", "virtio_balloon",
-                           "veth", "nf_tables", "nft_ct", "nft_chain_nat", "nft_masq"})
+  for (const char* name : {"virtio_pci", "virtio_console", "virtio_blk", "ext4", "virtio_net", "virtio_rng",
+                           "virtio_balloon", "veth", "nf_tables", "nft_ct", "nft_chain_nat", "nft_masq"})
     TRY(modules.load(name));
   return modules;
 }

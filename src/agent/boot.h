@@ -10,8 +10,8 @@ namespace sprite::agent {
 inline const Path disk_folder = "/disk";
 inline const Path inside_folder = "/inside";
 
-/// Moves the root to a place that a container can leave, mounts /proc, /sys, /dev, /run and the control groups, and limits
-/// what the kernel may be made to run. Errors: as system_error.
+/// Moves the root to a place that a container can leave, mounts /proc, /sys, /dev, /run and the control groups, and
+/// limits what the kernel may be made to run. Errors: as system_error.
 Result<> prepare_root();
 /// Loads what the disk, the channel and the network need. Errors: as system_error.
 Result<Modules> load_needed_modules();

@@ -14,7 +14,8 @@ struct InnerContainer {
 /// Starts a new container on the mounted disk, after ending whatever is left of an earlier one.
 /// Errors: unavailable (crun's own words), as system_error.
 Result<InnerContainer> start_container();
-/// Kills every process in the container; returns when all are gone. Errors: unavailable (some are still there after 5 s).
+/// Kills every process in the container; returns when all are gone. Errors: unavailable (some are still there after 5
+/// s).
 Result<> kill_container();
 
 }  // namespace sprite::agent

@@ -22,7 +22,8 @@ Result<KillRequest> parse_kill(const http::Exchange& exchange) {
   KillRequest request;
   if (const auto name = exchange.query("signal"); name && !name->empty()) {
     const auto number = wire::signal_number(*name);
-    if (!number) return Error{Error::Kind::invalid, "there is no signal '" + *name + "'", "use TERM, KILL, HUP, INT, …", {}};
+    if (!number)
+      return Error{Error::Kind::invalid, "there is no signal '" + *name + "'", "use TERM, KILL, HUP, INT, …", {}};
     request.number = *number;
   }
   if (const auto text = exchange.query("timeout"); text && !text->empty()) {
@@ -37,8 +38,8 @@ asio::awaitable<void> tell(http::Exchange& exchange, json::object event) {
 
 asio::awaitable<void> refuse(http::Exchange& exchange, const Sessions& sessions, const std::string& id) {
   const auto status = sessions.past(id);
-  http::Response response = http::error_response(
-      Error{Error::Kind::not_found, status ? "session '" + id + "' has ended already" : "there is no session '" + id + "'"});
+  http::Response response = http::error_response(Error{
+      Error::Kind::not_found, status ? "session '" + id + "' has ended already" : "there is no session '" + id + "'"});
   if (status) response.status = 410;
   co_await exchange.respond(std::move(response));
 }

@@ -5,8 +5,9 @@
 namespace sprite::agent {
 namespace {
 
-/// Clients of POST exec take one read of the network for one frame. So: a frame is one chunk that fits one read, and the next
-/// one leaves only after a pause (3 ms suffice for every client measured); what the program writes meanwhile joins it.
+/// Clients of POST exec take one read of the network for one frame. So: a frame is one chunk that fits one read, and
+/// the next one leaves only after a pause (3 ms suffice for every client measured); what the program writes meanwhile
+/// joins it.
 constexpr std::size_t frame_bytes_max = 48 * 1024;
 constexpr std::chrono::milliseconds between_frames{5};
 constexpr std::chrono::seconds keepalive_after{10};

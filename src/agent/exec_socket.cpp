@@ -124,8 +124,10 @@ asio::awaitable<void> list_sessions(http::Exchange& exchange, const Sessions& se
 asio::awaitable<Result<std::shared_ptr<Session>>> session_for(ExecRequest request, Sessions& sessions) {
   if (request.session_id.empty()) co_return co_await sessions.start(std::move(request.options));
   if (auto session = sessions.find(request.session_id)) co_return session;
-  co_return Error{Error::Kind::not_found, "there is no session '" + request.session_id + "'",
-                  "`sprite sessions list` shows those that run", {}};
+  co_return Error{Error::Kind::not_found,
+                  "there is no session '" + request.session_id + "'",
+                  "`sprite sessions list` shows those that run",
+                  {}};
 }
 
 }  // namespace

@@ -70,7 +70,8 @@ asio::awaitable<bool> Input::write_whole(const std::string& bytes) {
     if (put >= 0) {
       written += static_cast<std::size_t>(put);
     } else if (errno == EAGAIN) {
-      (void)co_await descriptor_.async_wait(asio::posix::stream_descriptor::wait_write, asio::as_tuple(asio::use_awaitable));
+      (void)co_await descriptor_.async_wait(asio::posix::stream_descriptor::wait_write,
+                                            asio::as_tuple(asio::use_awaitable));
     } else if (errno != EINTR) {
       co_return false;  // the program closed its end
     }

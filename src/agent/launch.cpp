@@ -34,7 +34,8 @@ struct Terminal {
 
 Result<Terminal> open_terminal(const Program& program, const User& user) {
   Fd master(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
-  if (!master || ::grantpt(master.get()) != 0 || ::unlockpt(master.get()) != 0) return system_error("cannot make a terminal");
+  if (!master || ::grantpt(master.get()) != 0 || ::unlockpt(master.get()) != 0)
+    return system_error("cannot make a terminal");
   std::array<char, 64> name{};
   if (::ptsname_r(master.get(), name.data(), name.size()) != 0) return system_error("cannot name a terminal");
   TRY_LET(Fd slave, open_file(name.data(), O_RDWR | O_NOCTTY));
@@ -51,11 +52,33 @@ Result<Terminal> open_terminal(const Program& program, const User& user) {
   std::_Exit(status);
 }
 
+/// Blocks every signal while it lives.
+class SignalsHeld {
+ public:
+  SignalsHeld() {
+    sigset_t all;
+    sigfillset(&all);
+    ::sigprocmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsHeld() { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsHeld(SignalsHeld&&) = delete;
+
+ private:
+  sigset_t before_{};
+};
+
 void reset_signals() {
   for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+/// The spawner is spared when memory runs out; what it starts is not.
+void become_killable() {
+  const int file = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (file >= 0) (void)!::write(file, "0", 1);
+  if (file >= 0) ::close(file);
 }
 
 void become_user(const User& user) {
@@ -77,7 +100,8 @@ void enter_directory(const Program& program, const User& user) {
 [[noreturn]] void execute(const std::string& file, char* const* argv, char* const* environment) {
   environ = const_cast<char**>(environment);  // where execvp finds the PATH to search
   ::execvp(file.c_str(), argv);
-  if (errno == ENOENT) give_up(127, file, file.find('/') == std::string::npos ? "command not found" : "No such file or directory");
+  if (errno == ENOENT)
+    give_up(127, file, file.find('/') == std::string::npos ? "command not found" : "No such file or directory");
   give_up(errno == ENOTDIR ? 127 : 126, file, std::strerror(errno));
 }
 
@@ -116,6 +140,8 @@ Result<Launched> launch(const Program& program, const User& user, std::array<int
   const std::vector<char*> raw_argv = pointers(argv);
   const std::vector<char*> raw_environment = pointers(environment);
 
+  // A signal sent to the program too early waits until it has nothing of ours left.
+  const SignalsHeld held;
   const pid_t pid = ::fork();
   if (pid < 0) return system_error("cannot start '" + file + "'");
   if (pid > 0) return Launched{pid, std::move(terminal.master)};
@@ -128,6 +154,7 @@ Result<Launched> launch(const Program& program, const User& user, std::array<int
   (void)::prctl(PR_SET_PDEATHSIG, 0);
   reset_signals();
   ::umask(022);
+  become_killable();
   become_user(user);
   enter_directory(program, user);
   execute(file, raw_argv.data(), raw_environment.data());

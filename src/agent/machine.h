@@ -1,6 +1,6 @@
 #pragma once
-/// What the agent manages, as its HTTP routes see it: the VM with its inner container, or (in tests, on any Linux) nothing but
-/// a spawner.
+/// What the agent manages, as its HTTP routes see it: the VM with its inner container, or (in tests, on any Linux)
+/// nothing but a spawner.
 #include <boost/asio/awaitable.hpp>
 #include <memory>
 #include <optional>
@@ -24,7 +24,8 @@ class Machine {
   /// Where programs are started; waits a little for a container that is being restarted. Errors: unavailable.
   virtual asio::awaitable<Result<std::shared_ptr<SpawnerClient>>> spawner() = 0;
 
-  /// Ends every program and the container, unmounts the disk. Errors: unavailable (the disk is still in use; it was synced).
+  /// Ends every program and the container, unmounts the disk. Errors: unavailable (the disk is still in use; it was
+  /// synced).
   virtual asio::awaitable<Result<>> stop() = 0;
   /// Ends the machine; returns, for it takes a moment.
   virtual void power_off() = 0;

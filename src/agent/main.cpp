@@ -1,5 +1,5 @@
-// The program in the VM, in three parts: init (PID 1 of the initramfs: boots, starts the agent, reaps), the agent, and the
-// spawner (PID 1 of the inner container).
+// The program in the VM, in three parts: init (PID 1 of the initramfs: boots, starts the agent, reaps), the agent, and
+// the spawner (PID 1 of the inner container).
 #include <sys/reboot.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -44,9 +44,10 @@ Result<int> boot() {
 }
 
 int usage() {
-  fmt::print(stderr, "usage: sprite-agent                     as PID 1 of a VM\n"
-                     "       sprite-agent spawner FD          as PID 1 of its inner container\n"
-                     "       sprite-agent --listen unix:PATH --no-container\n");
+  fmt::print(stderr,
+             "usage: sprite-agent                     as PID 1 of a VM\n"
+             "       sprite-agent spawner FD          as PID 1 of its inner container\n"
+             "       sprite-agent --listen unix:PATH --no-container\n");
   return 2;
 }
 

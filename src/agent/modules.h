@@ -25,7 +25,8 @@ class Modules {
   /// Reads the index of the running kernel. Errors: not_found.
   static Result<Modules> open();
 
-  /// Loads `name` and what it needs. One that the index does not know is built into the kernel. Errors: as system_error.
+  /// Loads `name` and what it needs. One that the index does not know is built into the kernel. Errors: as
+  /// system_error.
   Result<> load(const std::string& name);
   /// Loads all others that the index knows; returns the names of those that could not be loaded.
   std::vector<std::string> load_the_rest();

@@ -86,7 +86,8 @@ Result<unsigned> Netlink::index_of(const std::string& link) {
   ifreq request{};
   link.copy(request.ifr_name, IFNAMSIZ - 1);
   // Any socket of this namespace answers the question, this one too.
-  if (::ioctl(socket_.get(), SIOCGIFINDEX, &request) != 0) return system_error("there is no network link '" + link + "'");
+  if (::ioctl(socket_.get(), SIOCGIFINDEX, &request) != 0)
+    return system_error("there is no network link '" + link + "'");
   return static_cast<unsigned>(request.ifr_ifindex);
 }
 

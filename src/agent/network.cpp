@@ -70,7 +70,8 @@ Result<> set_up_network() {
   const Path rules = "/run/filter.nft";
   TRY(write_file_atomically(rules, filter_rules()));
   TRY_LET(const Finished filtered, run_process({"nft", "-f", rules.string()}));
-  if (filtered.exit_status != 0) return Error{Error::Kind::internal, "cannot set the network filter", "", {filtered.err}};
+  if (filtered.exit_status != 0)
+    return Error{Error::Kind::internal, "cannot set the network filter", "", {filtered.err}};
   TRY_LET(Netlink netlink, Netlink::open());
   TRY(netlink.set_up("lo"));
   if (::access((Path("/sys/class/net") / outside).c_str(), F_OK) != 0) return {};

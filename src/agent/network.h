@@ -1,6 +1,6 @@
 #pragma once
-/// The VM's network: eth0 with the fixed address of the contract, a pair of links to the inner container, forwarding with
-/// masquerade, and the filter that keeps the container away from the host's side and from the root namespace.
+/// The VM's network: eth0 with the fixed address of the contract, a pair of links to the inner container, forwarding
+/// with masquerade, and the filter that keeps the container away from the host's side and from the root namespace.
 #include <string>
 
 #include "base/fd.h"

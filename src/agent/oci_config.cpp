@@ -9,13 +9,41 @@ namespace {
 
 namespace json = boost::json;
 
-/// All but AUDIT_CONTROL, BLOCK_SUSPEND, MAC_ADMIN, MAC_OVERRIDE, SYS_BOOT, SYS_MODULE, SYS_RAWIO, SYS_TIME, WAKE_ALARM.
+/// All but AUDIT_CONTROL, BLOCK_SUSPEND, MAC_ADMIN, MAC_OVERRIDE, SYS_BOOT, SYS_MODULE, SYS_RAWIO, SYS_TIME,
+/// WAKE_ALARM.
 json::array capability_list() {
-  return {"CAP_AUDIT_READ", "CAP_AUDIT_WRITE", "CAP_BPF", "CAP_CHECKPOINT_RESTORE", "CAP_CHOWN", "CAP_DAC_OVERRIDE",
-          "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_IPC_LOCK", "CAP_IPC_OWNER", "CAP_KILL", "CAP_LEASE",
-          "CAP_LINUX_IMMUTABLE", "CAP_MKNOD", "CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_RAW",
-          "CAP_PERFMON", "CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYSLOG", "CAP_SYS_ADMIN",
-          "CAP_SYS_CHROOT", "CAP_SYS_NICE", "CAP_SYS_PACCT", "CAP_SYS_PTRACE", "CAP_SYS_RESOURCE", "CAP_SYS_TTY_CONFIG"};
+  return {"CAP_AUDIT_READ",
+          "CAP_AUDIT_WRITE",
+          "CAP_BPF",
+          "CAP_CHECKPOINT_RESTORE",
+          "CAP_CHOWN",
+          "CAP_DAC_OVERRIDE",
+          "CAP_DAC_READ_SEARCH",
+          "CAP_FOWNER",
+          "CAP_FSETID",
+          "CAP_IPC_LOCK",
+          "CAP_IPC_OWNER",
+          "CAP_KILL",
+          "CAP_LEASE",
+          "CAP_LINUX_IMMUTABLE",
+          "CAP_MKNOD",
+          "CAP_NET_ADMIN",
+          "CAP_NET_BIND_SERVICE",
+          "CAP_NET_BROADCAST",
+          "CAP_NET_RAW",
+          "CAP_PERFMON",
+          "CAP_SETFCAP",
+          "CAP_SETGID",
+          "CAP_SETPCAP",
+          "CAP_SETUID",
+          "CAP_SYSLOG",
+          "CAP_SYS_ADMIN",
+          "CAP_SYS_CHROOT",
+          "CAP_SYS_NICE",
+          "CAP_SYS_PACCT",
+          "CAP_SYS_PTRACE",
+          "CAP_SYS_RESOURCE",
+          "CAP_SYS_TTY_CONFIG"};
 }
 
 json::object process(const ContainerOptions& options) {
@@ -59,17 +87,17 @@ json::object allow(const char* type, int major, json::value minor, const char* a
 json::array device_rules() {
   return {
       json::object{{"allow", false}, {"access", "rwm"}},
-      allow("c", -1, nullptr, "m"),    // making nodes is harmless: opening them is what counts
+      allow("c", -1, nullptr, "m"),  // making nodes is harmless: opening them is what counts
       allow("b", -1, nullptr, "m"),
-      allow("c", 1, 3, "rwm"),         // null, zero, full, random, urandom
+      allow("c", 1, 3, "rwm"),  // null, zero, full, random, urandom
       allow("c", 1, 5, "rwm"),
       allow("c", 1, 7, "rwm"),
       allow("c", 1, 8, "rwm"),
       allow("c", 1, 9, "rwm"),
-      allow("c", 5, 0, "rwm"),         // tty, ptmx, pts
+      allow("c", 5, 0, "rwm"),  // tty, ptmx, pts
       allow("c", 5, 2, "rwm"),
       allow("c", 136, nullptr, "rwm"),
-      allow("c", 10, 200, "rwm"),      // tun, fuse, loop-control, loop
+      allow("c", 10, 200, "rwm"),  // tun, fuse, loop-control, loop
       allow("c", 10, 229, "rwm"),
       allow("c", 10, 237, "rwm"),
       allow("b", 7, nullptr, "rwm"),
@@ -77,7 +105,8 @@ json::array device_rules() {
 }
 
 json::object device(const std::string& path, const char* type, int major, int minor, int mode) {
-  return {{"path", path}, {"type", type}, {"major", major}, {"minor", minor}, {"fileMode", mode}, {"uid", 0}, {"gid", 0}};
+  return {{"path", path},     {"type", type}, {"major", major}, {"minor", minor},
+          {"fileMode", mode}, {"uid", 0},     {"gid", 0}};
 }
 
 json::array devices() {
@@ -90,16 +119,17 @@ json::array devices() {
 json::object linux_part(const ContainerOptions& options) {
   json::object network{{"type", "network"}};
   if (!options.network_namespace.empty()) network["path"] = options.network_namespace;
-  return {{"namespaces",
-           {{{"type", "pid"}}, {{"type", "mount"}}, {{"type", "uts"}}, {{"type", "ipc"}}, {{"type", "cgroup"}}, network}},
-          {"cgroupsPath", "/inner"},
-          {"resources", {{"devices", device_rules()}}},
-          {"devices", devices()},
-          {"sysctl", {{"net.ipv4.ping_group_range", "0 2147483647"}}},
-          {"maskedPaths", {"/proc/kcore", "/proc/keys", "/proc/timer_list"}},
-          {"readonlyPaths",
-           {"/proc/bus", "/proc/irq", "/proc/sysrq-trigger", "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe",
-            "/proc/sys/kernel/hotplug", "/proc/sys/kernel/poweroff_cmd", "/proc/sys/kernel/usermodehelper"}}};
+  return {
+      {"namespaces",
+       {{{"type", "pid"}}, {{"type", "mount"}}, {{"type", "uts"}}, {{"type", "ipc"}}, {{"type", "cgroup"}}, network}},
+      {"cgroupsPath", "/inner"},
+      {"resources", {{"devices", device_rules()}}},
+      {"devices", devices()},
+      {"sysctl", {{"net.ipv4.ping_group_range", "0 2147483647"}}},
+      {"maskedPaths", {"/proc/kcore", "/proc/keys", "/proc/timer_list"}},
+      {"readonlyPaths",
+       {"/proc/bus", "/proc/irq", "/proc/sysrq-trigger", "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe",
+        "/proc/sys/kernel/hotplug", "/proc/sys/kernel/poweroff_cmd", "/proc/sys/kernel/usermodehelper"}}};
 }
 
 }  // namespace

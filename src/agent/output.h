@@ -24,7 +24,8 @@ struct Output {
 };
 using SharedOutput = std::shared_ptr<const Output>;
 
-/// The bounded queue from a session to one of its clients. The session stops reading its program while has_room() is false.
+/// The bounded queue from a session to one of its clients. The session stops reading its program while has_room() is
+/// false.
 class Attachment {
  public:
   /// `taken` is called whenever room was made or the client left.

@@ -1,5 +1,6 @@
 #pragma once
-/// A Machine without a VM: programs run beside the agent, as the agent's own user. For tests and for trying the API out.
+/// A Machine without a VM: programs run beside the agent, as the agent's own user. For tests and for trying the API
+/// out.
 #include "agent/machine.h"
 
 namespace sprite::agent {

@@ -12,7 +12,8 @@ namespace {
 namespace json = boost::json;
 using http::Exchange;
 
-/// Clients choose by it between ways to attach to a session; any version that is no release candidate means the modern one.
+/// Clients choose by it between ways to attach to a session; any version that is no release candidate means the modern
+/// one.
 constexpr auto version_header = "Sprite-Version";
 
 http::Handler versioned(http::Handler handler) {
@@ -46,15 +47,15 @@ asio::awaitable<void> serve_health(Exchange& exchange, const Machine& machine) {
   const bool running = status.container == "running";
   http::Response response;
   response.status = running ? 200 : 503;
-  response.body = json::serialize(json::object{{"status", running ? "ok" : status.container}, {"detail", status.detail}});
+  response.body =
+      json::serialize(json::object{{"status", running ? "ok" : status.container}, {"detail", status.detail}});
   co_await exchange.respond(std::move(response));
 }
 
 asio::awaitable<void> serve_head(Exchange& exchange) { co_await exchange.respond(http::Response{}); }
 
 asio::awaitable<void> serve_nothing(Exchange& exchange) {
-  co_await exchange.respond_error(
-      Error{Error::Kind::not_found, "there is nothing at " + std::string(exchange.path())});
+  co_await exchange.respond_error(Error{Error::Kind::not_found, "there is nothing at " + std::string(exchange.path())});
 }
 
 }  // namespace

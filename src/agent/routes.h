@@ -1,5 +1,6 @@
 #pragma once
-/// The agent's two routers. Every answer carries Sprite-Version; until the machine has been configured only /host/ answers.
+/// The agent's two routers. Every answer carries Sprite-Version; until the machine has been configured only /host/
+/// answers.
 #include "agent/machine.h"
 #include "agent/sessions.h"
 #include "http/server.h"

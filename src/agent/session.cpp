@@ -21,7 +21,7 @@ namespace {
 constexpr std::size_t read_bytes = 32 * 1024;
 constexpr int pipe_bytes = 256 * 1024;
 constexpr std::chrono::milliseconds background_grace{250};
-constexpr std::chrono::seconds stalled_after{10};
+constexpr std::chrono::seconds stalled_after{5};
 constexpr std::chrono::seconds hang_up_grace{5};
 
 SharedOutput make_output(Output::Kind kind, std::string bytes, int status = 0) {

@@ -1,13 +1,13 @@
 #pragma once
 /// A session: one program that the API started, its output to any number of clients, its input from them.
 ///
-/// States: running, ending (the program itself has ended; its output is still being read), ended. The output ends when every
-/// process that holds it has closed it. Only the program itself keeps a session alive, though: once it has ended, what it had
-/// written is read completely, and children that it left in the background have 250 ms more to be heard. Then the session ends
-/// and they write to a closed pipe. (ssh waits for them for ever; a shell does not, and a session that never ends is worse.)
-/// The exit is told after all output. A program is read only as fast as its slowest client takes its output; among several
-/// clients, one that has taken nothing for 10 s is dropped. Without clients a program runs on and its latest output is kept.
-/// All on one thread.
+/// States: running, ending (the program itself has ended; its output is still being read), ended. The output ends when
+/// every process that holds it has closed it. Only the program itself keeps a session alive, though: once it has ended,
+/// what it had written is read completely, and children that it left in the background have 250 ms more to be heard.
+/// Then the session ends and they write to a closed pipe. (ssh waits for them for ever; a shell does not, and a session
+/// that never ends is worse.) The exit is told after all output. A program is read only as fast as its slowest client
+/// takes its output; among several clients, one that has taken nothing for 5 s is dropped. Without clients a program
+/// runs on and its latest output is kept. All on one thread.
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <chrono>
 #include <memory>

@@ -1,5 +1,7 @@
 #include "agent/sessions.h"
 
+#include <signal.h>
+
 #include "base/bytes.h"
 
 namespace sprite::agent {
@@ -14,6 +16,8 @@ void push_bounded(std::deque<T>& queue, T value, std::size_t limit) {
 }
 
 }  // namespace
+
+Sessions::Sessions(Machine& machine) : machine_(&machine) { ::signal(SIGPIPE, SIG_IGN); }
 
 asio::awaitable<Result<std::shared_ptr<Session>>> Sessions::start(SessionOptions options) {
   CO_TRY_LET(auto spawner, co_await machine_->spawner());

@@ -11,10 +11,12 @@
 
 namespace sprite::agent {
 
-/// A session without a client when its program ended is kept for a while, so that its exit and latest output can be fetched.
+/// A session without a client when its program ended is kept for a while, so that its exit and latest output can be
+/// fetched.
 class Sessions {
  public:
-  explicit Sessions(Machine& machine) : machine_(&machine) {}
+  /// Also makes this process ignore SIGPIPE: a program may close its input at any time.
+  explicit Sessions(Machine& machine);
 
   /// Starts a program with the machine's environment under its own. Errors: unavailable, invalid, not_found.
   asio::awaitable<Result<std::shared_ptr<Session>>> start(SessionOptions options);
@@ -29,7 +31,7 @@ class Sessions {
 
   Machine* machine_;
   std::map<std::string, std::shared_ptr<Session>> sessions_;
-  std::deque<std::shared_ptr<Session>> unseen_;            ///< Ended while nobody was attached.
+  std::deque<std::shared_ptr<Session>> unseen_;  ///< Ended while nobody was attached.
   std::deque<std::pair<std::string, int>> past_;
 };
 

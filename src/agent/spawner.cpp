@@ -10,6 +10,7 @@
 
 #include <map>
 
+#include "agent/control_groups.h"
 #include "agent/guest_files.h"
 #include "agent/launch.h"
 #include "agent/process_table.h"
@@ -28,6 +29,7 @@ class Spawner {
 
   Result<> run() {
     TRY(watch_children());
+    if (options_.owns_container) divide_container();
     TRY(send({Kind::ready, 0, 0, {}}));
     for (;;) {
       std::array<pollfd, 2> polled{pollfd{socket_.get(), POLLIN, 0}, pollfd{child_signals_.get(), POLLIN, 0}};
@@ -53,8 +55,19 @@ class Spawner {
     if (::sigprocmask(SIG_BLOCK, &set, nullptr) != 0) return system_error("cannot block SIGCHLD");
     child_signals_ = Fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!child_signals_) return system_error("cannot watch for SIGCHLD");
-    if (!options_.owns_container && ::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return system_error("cannot adopt orphans");
+    if (!options_.owns_container && ::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
+      return system_error("cannot adopt orphans");
     return {};
+  }
+
+  /// So that users' programs (a container engine, for one) can make control groups with limits of their own.
+  static void divide_container() {
+    const Path groups = "/sys/fs/cgroup";
+    if (auto entered = enter_group(groups, "init"); !entered) {
+      log::warning("ignoring: {}", log::one_line(entered.error()));
+    } else if (auto handed = hand_down_controllers(groups); !handed) {
+      log::warning("ignoring: {}", log::one_line(handed.error()));
+    }
   }
 
   Result<> send(const SpawnerMessage& message, std::span<const int> fds = {}) {
@@ -83,7 +96,8 @@ class Spawner {
 
   Result<Launched> launch(std::string_view text, const std::vector<Fd>& fds) {
     TRY_LET(const Program program, decode_program(text));
-    if (!program.terminal && fds.size() != 3) return Error{Error::Kind::corrupt, "a program came without its descriptors"};
+    if (!program.terminal && fds.size() != 3)
+      return Error{Error::Kind::corrupt, "a program came without its descriptors"};
     TRY_LET(const User user, user_for(program));
     std::array<int, 3> stdio{-1, -1, -1};
     for (std::size_t i = 0; i < fds.size() && i < 3; ++i) stdio[i] = fds[i].get();

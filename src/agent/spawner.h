@@ -1,7 +1,7 @@
 #pragma once
-/// The spawner: starts every program, waits for it and reports its end. In the VM it is PID 1 of the inner container, so all it
-/// starts has the container's confinement, and what users' programs orphan is reaped here. One thread, one poll() loop; it owns
-/// nothing that must survive it: when it ends, the kernel ends the container.
+/// The spawner: starts every program, waits for it and reports its end. In the VM it is PID 1 of the inner container,
+/// so all it starts has the container's confinement, and what users' programs orphan is reaped here. One thread, one
+/// poll() loop; it owns nothing that must survive it: when it ends, the kernel ends the container.
 #include <string>
 
 #include "base/fd.h"

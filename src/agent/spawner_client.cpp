@@ -97,7 +97,8 @@ asio::awaitable<Result<SpawnerClient::Reply>> SpawnerClient::ask(SpawnerMessage 
   co_return std::move(*reply);
 }
 
-asio::awaitable<bool> SpawnerClient::wait_for(bool SpawnerClient::*condition, std::chrono::steady_clock::time_point deadline) {
+asio::awaitable<bool> SpawnerClient::wait_for(bool SpawnerClient::*condition,
+                                              std::chrono::steady_clock::time_point deadline) {
   const auto self = shared_from_this();
   asio::steady_timer timer(executor_, deadline);
   timer.async_wait([self](boost::system::error_code stopped) {

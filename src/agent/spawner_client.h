@@ -1,6 +1,7 @@
 #pragma once
-/// The agent's end of the spawner's socket: start a program, signal it, hear of its end. All on one executor (one thread).
-/// When the spawner is gone (the container died) every program has ended, with status 137, and `lost` is called once.
+/// The agent's end of the spawner's socket: start a program, signal it, hear of its end. All on one executor (one
+/// thread). When the spawner is gone (the container died) every program has ended, with status 137, and `lost` is
+/// called once.
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <functional>
 #include <map>
@@ -23,8 +24,8 @@ class SpawnerClient : public std::enable_shared_from_this<SpawnerClient> {
  public:
   struct Started {
     std::uint64_t id = 0;
-    pid_t pid = 0;    ///< In the container.
-    Fd terminal{};    ///< The master end, non-blocking, if the program has a terminal.
+    pid_t pid = 0;  ///< In the container.
+    Fd terminal{};  ///< The master end, non-blocking, if the program has a terminal.
   };
 
   SpawnerClient(asio::any_io_executor executor, Fd socket, std::function<void()> lost);

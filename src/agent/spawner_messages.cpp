@@ -128,8 +128,10 @@ Result<Identity> decode_identity(std::string_view text) {
 Result<> send_message(int socket, const SpawnerMessage& message, std::span<const int> fds) {
   if (fds.size() > fds_max) die("a message carries three descriptors at most");
   if (head_bytes + message.text.size() > message_bytes_max)
-    return Error{Error::Kind::invalid, "the command line and environment are too long",
-                 "pass long input through standard input or a file", {}};
+    return Error{Error::Kind::invalid,
+                 "the command line and environment are too long",
+                 "pass long input through standard input or a file",
+                 {}};
   std::array<std::byte, head_bytes> head{};
   head[0] = static_cast<std::byte>(message.kind);
   store_little(&head[1], message.id);
@@ -188,7 +190,8 @@ Result<std::optional<ReceivedMessage>> receive_message(int socket) {
 
 Result<std::pair<Fd, Fd>> make_message_sockets() {
   int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return system_error("cannot make a socket pair");
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+    return system_error("cannot make a socket pair");
   std::pair<Fd, Fd> pair{Fd(ends[0]), Fd(ends[1])};
   const int bytes = 1024 * 1024;
   for (const int end : ends)

@@ -22,7 +22,8 @@ std::optional<User> parse_user(const std::string& line) {
   const auto uid = number<uid_t>(fields[2]);
   const auto gid = number<gid_t>(fields[3]);
   if (!uid || !gid) return std::nullopt;
-  return User{fields[0], *uid, *gid, fields[5].empty() ? "/" : fields[5], fields[6].empty() ? "/bin/sh" : fields[6], {}};
+  return User{fields[0], *uid, *gid, fields[5].empty() ? "/" : fields[5], fields[6].empty() ? "/bin/sh" : fields[6],
+              {}};
 }
 
 /// Lines of group: name, password, gid, members with commas.

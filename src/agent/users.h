@@ -1,6 +1,6 @@
 #pragma once
-/// Users and groups as the files of the inner container name them. The C library's own look-up needs shared libraries of the
-/// container's version, which a static program does not have.
+/// Users and groups as the files of the inner container name them. The C library's own look-up needs shared libraries
+/// of the container's version, which a static program does not have.
 #include <sys/types.h>
 
 #include <optional>

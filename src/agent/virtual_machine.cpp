@@ -17,7 +17,8 @@
 namespace sprite::agent {
 namespace {
 
-constexpr std::chrono::seconds programs_grace{2}, start_limit{60}, restart_wait_limit{15}, retry_after{5}, frozen_max{30};
+constexpr std::chrono::seconds programs_grace{2}, start_limit{60}, restart_wait_limit{15}, retry_after{5},
+    frozen_max{30};
 constexpr int failures_before_failed = 3;
 
 Result<> unmount_disk() {
@@ -42,7 +43,8 @@ Result<> set_frozen(unsigned long request, int already) {
 
 bool lacks_host_keys() {
   const Path ssh = disk_folder / "etc/ssh";
-  return ::access((ssh / "sshd_config").c_str(), F_OK) == 0 && ::access((ssh / "ssh_host_ed25519_key").c_str(), F_OK) != 0;
+  return ::access((ssh / "sshd_config").c_str(), F_OK) == 0 &&
+         ::access((ssh / "ssh_host_ed25519_key").c_str(), F_OK) != 0;
 }
 
 }  // namespace
@@ -102,7 +104,9 @@ wire::AgentStatus VirtualMachine::status() const {
   wire::AgentStatus status;
   status.version = SPRITE_VERSION;
   const bool running = spawner_ && spawner_->alive() && detail_.empty();
-  status.container = running ? "running" : failures_ >= failures_before_failed || (failures_ > 0 && !mounted_) ? "failed" : "starting";
+  status.container = running                                                               ? "running"
+                     : failures_ >= failures_before_failed || (failures_ > 0 && !mounted_) ? "failed"
+                                                                                           : "starting";
   status.detail = detail_;
   status.restarts = restarts_;
   status.uptime_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();

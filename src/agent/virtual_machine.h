@@ -1,9 +1,9 @@
 #pragma once
 /// The Machine in the VM: disk, inner container, identity, shutdown.
 ///
-/// States of the container: starting, running, failed (the disk cannot be mounted, or crun fails again and again; tried anew
-/// every 5 s). From running it goes to starting when its spawner is gone. Once stop() has been called it stays ended.
-/// State lives on the executor's one thread; what blocks (mount, crun) runs on one worker thread and posts back.
+/// States of the container: starting, running, failed (the disk cannot be mounted, or crun fails again and again; tried
+/// anew every 5 s). From running it goes to starting when its spawner is gone. Once stop() has been called it stays
+/// ended. State lives on the executor's one thread; what blocks (mount, crun) runs on one worker thread and posts back.
 #include <boost/asio/thread_pool.hpp>
 #include <chrono>
 
