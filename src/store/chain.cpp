@@ -7,6 +7,8 @@
 namespace sprite::store {
 namespace {
 
+constexpr std::uint64_t chunk_blocks = chunk_bytes / block_bytes;
+
 /// Reads what is in the page cache; false if that is not all of it.
 bool read_cached(int file, MutableByteView out, std::uint64_t offset) {
   const iovec part{out.data(), out.size()};
@@ -15,25 +17,56 @@ bool read_cached(int file, MutableByteView out, std::uint64_t offset) {
 
 }  // namespace
 
-Chain::Piece Chain::find(std::uint64_t first, std::uint64_t count) const {
-  for (const Source& source : sources_) {
+/// The newest layer with these blocks; `count` becomes smaller where layers change.
+std::optional<Chain::Piece> Chain::find_local(std::uint64_t first, std::uint64_t& count) const {
+  for (const Source& source : local_) {
     const Run run = source.states->run(first, count);
     count = run.count;
-    if (run.state != BlockState::absent) return {source.file, run.state, count};
+    if (run.state == BlockState::data) return Piece{Piece::From::file, count, source.file, {}};
+    if (run.state == BlockState::zero) return Piece{Piece::From::zeros, count, -1, {}};
   }
-  return {-1, BlockState::absent, count};
+  return std::nullopt;
+}
+
+Result<Chain::Piece> Chain::find(std::uint64_t first, std::uint64_t count) const {
+  if (const auto local = find_local(first, count)) return *local;
+  return find_below(first, count);
+}
+
+Result<Chain::Piece> Chain::find_below(std::uint64_t first, std::uint64_t count) const {
+  if (packed_) {
+    const std::uint64_t chunk = first / chunk_blocks, within = first % chunk_blocks;
+    TRY_LET(const PackedMap::Found found, packed_->find(chunk, (within + count + chunk_blocks - 1) / chunk_blocks));
+    count = std::min(count, found.chunks * chunk_blocks - within);
+    if (found.kind == Entry::Kind::object) return Piece{Piece::From::pack, count, -1, found};
+    if (found.kind == Entry::Kind::zero) return Piece{Piece::From::zeros, count, -1, {}};
+  }
+  if (image_) {
+    const Run run = image_->states->run(first, count);
+    count = run.count;
+    if (run.state == BlockState::data) return Piece{Piece::From::file, count, image_->file, {}};
+  }
+  return Piece{Piece::From::nowhere, count, -1, {}};
 }
 
 Result<bool> Chain::read(std::uint64_t offset, MutableByteView out, Wait wait) const {
   while (!out.empty()) {
     const std::uint64_t first = offset / block_bytes, within = offset % block_bytes;
-    const Piece piece = find(first, (within + out.size() + block_bytes - 1) / block_bytes);
-    const MutableByteView part = out.first(std::min<std::uint64_t>(out.size(), piece.count * block_bytes - within));
-    if (piece.state != BlockState::data) {
+    std::uint64_t count = (within + out.size() + block_bytes - 1) / block_bytes;
+    auto piece = find_local(first, count);
+    if (!piece) {
+      if (wait == Wait::no && packed_) return false;
+      TRY_LET(piece, find_below(first, count));
+    }
+    const MutableByteView part = out.first(std::min<std::uint64_t>(out.size(), piece->count * block_bytes - within));
+    if (piece->reads_as_zeros()) {
       std::ranges::fill(part, std::byte{0});
+    } else if (piece->from == Piece::From::pack) {
+      TRY_LET(const auto chunk, packed_->read(piece->chunk));
+      std::copy_n(chunk->begin() + static_cast<std::ptrdiff_t>(offset % chunk_bytes), part.size(), part.begin());
     } else if (wait == Wait::yes) {
-      TRY(pread_exactly(piece.file, part, offset));
-    } else if (!read_cached(piece.file, part, offset)) {
+      TRY(pread_exactly(piece->file, part, offset));
+    } else if (!read_cached(piece->file, part, offset)) {
       return false;
     }
     out = out.subspan(part.size());

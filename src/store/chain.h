@@ -1,8 +1,7 @@
 #pragma once
-/// Chain: what reads go through: the layers of a volume, the newest first.
-#include <vector>
-
+/// Chain: what reads go through: local layers, the newest first, then packs, then the image.
 #include "store/layer.h"
+#include "store/packed_map.h"
 
 namespace sprite::store {
 
@@ -12,23 +11,33 @@ class Chain {
     int file = -1;
     const BlockStates* states = nullptr;
   };
-  /// Blocks in a row that come from one place; file is -1 if they are in no layer.
+  /// Blocks in a row that come from one place.
   struct Piece {
-    int file = -1;
-    BlockState state = BlockState::absent;
+    enum class From { nowhere, zeros, file, pack };
+    From from = From::nowhere;
     std::uint64_t count = 0;
+    int file = -1;             ///< From::file
+    PackedMap::Found chunk{};  ///< From::pack: the blocks lie within it
+    bool reads_as_zeros() const { return from == From::nowhere || from == From::zeros; }
   };
   enum class Wait { no, yes };
 
-  explicit Chain(std::vector<Source> sources) : sources_(std::move(sources)) {}
+  /// `packed` may be null. The files and states of the sources must outlive this.
+  Chain(std::vector<Source> local, std::shared_ptr<const PackedMap> packed, std::optional<Source> image)
+      : local_(std::move(local)), packed_(std::move(packed)), image_(image) {}
 
-  /// Where the blocks from `first` on are to be found; at most `count` (> 0) of them.
-  Piece find(std::uint64_t first, std::uint64_t count) const;
-  /// Fills `out`; without waiting, false means that it would have had to. Errors: unavailable.
+  /// Where the blocks from `first` on are to be found; at most `count` (> 0) of them. Errors: as PackedMap::find().
+  Result<Piece> find(std::uint64_t first, std::uint64_t count) const;
+  /// Fills `out`; without waiting, false means that it would have had to. Errors: unavailable, corrupt.
   Result<bool> read(std::uint64_t offset, MutableByteView out, Wait wait) const;
 
  private:
-  std::vector<Source> sources_;
+  std::optional<Piece> find_local(std::uint64_t first, std::uint64_t& count) const;
+  Result<Piece> find_below(std::uint64_t first, std::uint64_t count) const;
+
+  std::vector<Source> local_;
+  std::shared_ptr<const PackedMap> packed_;
+  std::optional<Source> image_;
 };
 
 }  // namespace sprite::store

@@ -24,19 +24,58 @@ Result<> find_data(int file, std::uint64_t volume_bytes, BlockStates states) {
 
 }  // namespace
 
-Result<std::shared_ptr<const Layer>> Layer::open(const LayerFiles& files) {
+Result<std::shared_ptr<Layer>> Layer::open(const LayerFiles& files) {
   TRY_LET(Fd image, open_file(files.image(), O_RDONLY));
   TRY_LET(const StatesFile states, open_states_file(files.states(), files.id, files.volume_bytes));
   TRY_LET(Mapping mapping, Mapping::anonymous(states_bytes(files.volume_bytes)));
   TRY(load_states(states, mapping.words()));
-  return std::shared_ptr<const Layer>(new Layer(std::move(image), std::move(mapping)));
+  const BlockStates view(mapping.words());
+  return std::make_shared<Layer>(files.number, std::move(image), std::move(mapping), view);
 }
 
-Result<std::shared_ptr<const Layer>> Layer::open_image(const Path& path, std::uint64_t volume_bytes) {
+Result<std::shared_ptr<Layer>> Layer::open_image(const Path& path, std::uint64_t volume_bytes) {
   TRY_LET(Fd image, open_file(path, O_RDONLY));
   TRY_LET(Mapping mapping, Mapping::anonymous(states_bytes(volume_bytes)));
   TRY(find_data(image.get(), volume_bytes, BlockStates(mapping.words())));
-  return std::shared_ptr<const Layer>(new Layer(std::move(image), std::move(mapping)));
+  const BlockStates view(mapping.words());
+  return std::make_shared<Layer>(image_layer, std::move(image), std::move(mapping), view);
+}
+
+Result<> Layer::absorb(const Layer& lower, const LayerFiles& own_files) {
+  TRY_LET(const Fd own, open_file(own_files.image(), O_RDWR));
+  TRY_LET(const StatesFile states_file, open_states_file(own_files.states(), own_files.id, own_files.volume_bytes));
+  const std::uint64_t blocks = own_files.volume_bytes / block_bytes;
+  for (std::uint64_t at = 0; at < blocks;) {
+    const Run theirs = lower.states_.run(at, blocks - at);
+    const Run ours = states_.run(at, theirs.count);
+    if (ours.state == BlockState::absent && theirs.state != BlockState::absent) {
+      if (theirs.state == BlockState::data) TRY(copy_blocks(lower, own, at, ours.count));
+      states_.set(at, ours.count, theirs.state);
+    }
+    at += ours.count;
+  }
+  if (::fdatasync(own.get()) != 0) return system_error("cannot make '" + own_files.image().string() + "' durable");
+  TRY(save_states(states_file, states_.words()));
+  return {};
+}
+
+Result<> Layer::copy_blocks(const Layer& lower, const Fd& own, std::uint64_t first, std::uint64_t count) {
+  constexpr std::uint64_t step = MiB / block_bytes;
+  Bytes buffer(std::min(count, step) * block_bytes);
+  while (count > 0) {
+    const std::uint64_t some = std::min(count, step);
+    const MutableByteView part = MutableByteView(buffer).first(some * block_bytes);
+    TRY(pread_exactly(lower.file(), part, first * block_bytes));
+    TRY(pwrite_all(own.get(), part, first * block_bytes));
+    first += some;
+    count -= some;
+  }
+  return {};
+}
+
+bool Layer::is_linked() const {
+  struct stat info {};
+  return ::fstat(file_.get(), &info) != 0 || info.st_nlink > 1;
 }
 
 std::uint64_t storage_bytes(int file) {

@@ -7,6 +7,9 @@
 
 namespace sprite::store {
 
+/// The image is a layer, too: the bottom one.
+constexpr std::int64_t image_layer = 0;
+
 /// Where a layer's files are and what must be in them.
 struct LayerFiles {
   Path directory;  ///< .../layers
@@ -21,15 +24,27 @@ struct LayerFiles {
 class Layer {
  public:
   /// Errors: not_found, corrupt, invalid, unavailable.
-  static Result<std::shared_ptr<const Layer>> open(const LayerFiles& files);
+  static Result<std::shared_ptr<Layer>> open(const LayerFiles& files);
   /// The bottom layer, a raw file: it holds what is not a hole in it.
-  static Result<std::shared_ptr<const Layer>> open_image(const Path& path, std::uint64_t volume_bytes);
+  static Result<std::shared_ptr<Layer>> open_image(const Path& path, std::uint64_t volume_bytes);
 
+  /// A top layer that is not written any more.
+  Layer(std::int64_t number, Fd file, Mapping mapping, BlockStates states)
+      : number_(number), file_(std::move(file)), mapping_(std::move(mapping)), states_(states) {}
+
+  std::int64_t number() const { return number_; }
   int file() const { return file_.get(); }
   const BlockStates& states() const { return states_; }
 
+  /// Fills the blocks that this layer lacks with those of `lower`, which lies right below: nothing reads differently
+  /// for it, then or meanwhile. Durable when it returns; after a crash some are filled. Errors: no_space, unavailable.
+  Result<> absorb(const Layer& lower, const LayerFiles& own_files);
+  /// More names than the one lead to the layer's bytes: a fork shares them, and it must not be changed.
+  bool is_linked() const;
+
  private:
-  Layer(Fd file, Mapping mapping) : file_(std::move(file)), mapping_(std::move(mapping)), states_(mapping_.words()) {}
+  Result<> copy_blocks(const Layer& lower, const Fd& own, std::uint64_t first, std::uint64_t count);
+  std::int64_t number_;
   Fd file_;
   Mapping mapping_;
   BlockStates states_;

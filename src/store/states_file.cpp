@@ -7,6 +7,7 @@
 
 #include "base/crc32c.h"
 #include "base/text.h"
+#include "store/mapping.h"
 
 namespace sprite::store {
 namespace {
@@ -117,6 +118,19 @@ Result<> load_states(const StatesFile& from, std::span<std::uint64_t> words) {
     TRY(pread_exactly(from.file.get(), std::as_writable_bytes(part), static_cast<std::uint64_t>(data)));
     if (any_invalid(part)) return corrupt("the block states in '" + from.path.string() + "' are damaged");
   }
+  return {};
+}
+
+Result<> save_states(const StatesFile& to, std::span<const std::uint64_t> words) {
+  TRY_LET(const Mapping durable, Mapping::anonymous(words.size_bytes()));
+  TRY(load_states(to, durable.words()));
+  constexpr std::size_t page_words = 4 * KiB / sizeof(std::uint64_t);
+  for (std::size_t at = 0; at < words.size(); at += page_words) {
+    const auto page = words.subspan(at, page_words);
+    if (std::ranges::equal(page, durable.words().subspan(at, page_words))) continue;
+    TRY(pwrite_all(to.file.get(), std::as_bytes(page), StatesHeader::wire_bytes + at * sizeof(std::uint64_t)));
+  }
+  if (::fdatasync(to.file.get()) != 0) return system_error("cannot make '" + to.path.string() + "' durable");
   return {};
 }
 

@@ -43,4 +43,7 @@ Result<> write_states_header(const StatesFile& to);
 /// Reads the states of such a file into `words`, which are all zero. Errors: corrupt, unavailable.
 Result<> load_states(const StatesFile& from, std::span<std::uint64_t> words);
 
+/// Makes `words` the states in such a file, writing only pages that differ; durable. Errors: no_space, unavailable.
+Result<> save_states(const StatesFile& to, std::span<const std::uint64_t> words);
+
 }  // namespace sprite::store

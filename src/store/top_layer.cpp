@@ -63,14 +63,15 @@ Result<std::unique_ptr<TopLayer>> TopLayer::open(const LayerFiles& files, const 
   }
   const std::size_t bytes = StatesHeader::wire_bytes + states_bytes(files.volume_bytes);
   TRY_LET(Mapping mapping, Mapping::shared(twin->get(), 0, bytes));
-  std::unique_ptr<TopLayer> layer(
-      new TopLayer(std::move(image), std::move(durable), std::move(twin_path), *std::move(twin), std::move(mapping)));
+  std::unique_ptr<TopLayer> layer(new TopLayer(files.number, std::move(image), std::move(durable), std::move(twin_path),
+                                               *std::move(twin), std::move(mapping)));
   TRY(layer->mark_changes_since_flush());
   return layer;
 }
 
-TopLayer::TopLayer(Fd image, StatesFile states_file, Path twin_path, Fd twin, Mapping mapping)
-    : image_(std::move(image)),
+TopLayer::TopLayer(std::int64_t number, Fd image, StatesFile states_file, Path twin_path, Fd twin, Mapping mapping)
+    : number_(number),
+      image_(std::move(image)),
       states_file_(std::move(states_file)),
       twin_path_(std::move(twin_path)),
       twin_(std::move(twin)),
@@ -84,9 +85,12 @@ Result<> TopLayer::mark_changes_since_flush() {
   TRY_LET(const Mapping durable, Mapping::anonymous(words.size_bytes()));
   TRY(load_states(states_file_, durable.words()));
   constexpr std::size_t page_words = page_bytes / sizeof(std::uint64_t);
-  for (std::size_t page = 0; page < pages_.size(); ++page)
-    pages_[page].changed = !std::ranges::equal(words.subspan(page * page_words, page_words),
-                                               durable.words().subspan(page * page_words, page_words));
+  for (std::size_t page = 0; page < pages_.size(); ++page) {
+    const auto now = words.subspan(page * page_words, page_words),
+               saved = durable.words().subspan(page * page_words, page_words);
+    pages_[page].changed = !std::ranges::equal(now, saved);
+    pages_[page].used = std::ranges::any_of(now, [](std::uint64_t word) { return word != 0; });
+  }
   return {};
 }
 
@@ -119,7 +123,7 @@ Result<> TopLayer::back(std::uint64_t first, std::uint64_t count) {
 void TopLayer::change(std::uint64_t first, std::uint64_t count, BlockState state) {
   states_.set(first, count, state);
   for (std::size_t page = first / page_blocks; page <= (first + count - 1) / page_blocks; ++page)
-    pages_[page].changed = true;
+    pages_[page].changed = pages_[page].used = true;
   unflushed_ = true;
 }
 
@@ -224,5 +228,18 @@ Result<> TopLayer::save_states(const std::vector<std::size_t>& pages, const Byte
 }
 
 void TopLayer::forget_twin() { ::unlink(twin_path_.c_str()); }
+
+Result<Mapping> TopLayer::states_copy() const {
+  TRY_LET(Mapping mapping, Mapping::anonymous(states_.words().size_bytes()));
+  for (std::size_t page = 0; page < pages_.size(); ++page)
+    if (pages_[page].used) copy_page(page, std::as_writable_bytes(mapping.words()).data() + page * page_bytes);
+  return mapping;
+}
+
+std::shared_ptr<Layer> TopLayer::freeze(Mapping states_copy) && {
+  forget_twin();
+  const BlockStates states(states_copy.words());
+  return std::make_shared<Layer>(number_, std::move(image_), std::move(states_copy), states);
+}
 
 }  // namespace sprite::store

@@ -35,6 +35,7 @@ class TopLayer {
   /// Errors: not_found, corrupt, invalid, no_space, unavailable.
   static Result<std::unique_ptr<TopLayer>> open(const LayerFiles& files, const Path& runtime_directory);
 
+  std::int64_t number() const { return number_; }
   int file() const { return image_.get(); }
   const BlockStates& states() const { return states_; }
   std::uint64_t used_bytes() const { return storage_bytes(image_.get()) + storage_bytes(states_file_.file.get()); }
@@ -63,6 +64,10 @@ class TopLayer {
   Result<> flush();
   /// Removes the twin: the next open starts from the durable states.
   void forget_twin();
+  /// A copy of the states in memory that no file backs. Errors: unavailable.
+  Result<Mapping> states_copy() const;
+  /// The same layer as one that is not written any more; everything is durable, and nobody is inside.
+  std::shared_ptr<Layer> freeze(Mapping states_copy) &&;
 
  private:
   static constexpr std::size_t stripe_count = 64;
@@ -73,10 +78,11 @@ class TopLayer {
 
   struct Page {
     std::atomic<bool> changed = false;  ///< since it was last copied for <n>.bits
+    std::atomic<bool> used = false;     ///< not all of it is absent
     std::atomic<bool> backed = false;   ///< the twin has memory for it: touching it cannot fail
   };
 
-  TopLayer(Fd image, StatesFile states_file, Path twin_path, Fd twin, Mapping mapping);
+  TopLayer(std::int64_t number, Fd image, StatesFile states_file, Path twin_path, Fd twin, Mapping mapping);
   Result<> mark_changes_since_flush();
   Result<> back(std::uint64_t first, std::uint64_t count);
   void change(std::uint64_t first, std::uint64_t count, BlockState state);
@@ -84,6 +90,7 @@ class TopLayer {
   void copy_page(std::size_t page, std::byte* to) const;
   Result<> save_states(const std::vector<std::size_t>& pages, const Bytes& copies);
 
+  const std::int64_t number_;
   Fd image_;
   StatesFile states_file_;
   Path twin_path_;

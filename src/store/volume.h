@@ -1,24 +1,48 @@
 #pragma once
-/// Volume: a sprite's disk.
+/// Volume: a sprite's disk, and what can be done with it as a whole: cut, checkpoint, restore, fork, seal, fold.
+///
+/// A volume is a chain of layers and only the top one is written. Promises, each after a kill of this process as after
+/// a crash of the host:
+/// - A flush that was answered is there. What was answered after it is there after a kill; after a crash of the host
+/// each
+///   block is as of the flush or newer.
+/// - A checkpoint, restore or fork that was answered is there, one that was not is there wholly or not at all, and no
+/// other
+///   checkpoint is touched by either.
+/// - Nothing is left behind that uses space and belongs to nothing: files that volume.db does not name go at the next
+/// open.
 #include <memory>
 
-#include "base/file.h"
 #include "nbd/device.h"
+#include "store/checkpoint.h"
+#include "store/pack.h"
 
 namespace sprite::store {
+
+/// Where a volume's bytes are on the host's disk.
+struct Usage {
+  std::uint64_t apparent_bytes = 0;  ///< the size that the guest sees
+  std::uint64_t local_bytes = 0;     ///< in layer files that only this volume has
+  std::uint64_t shared_bytes = 0;    ///< in layer files that it shares with its image or with forks
+  std::uint64_t unsealed_bytes = 0;  ///< of local_bytes and shared_bytes: not yet in packs
+  std::size_t layers = 0;            ///< with local files, the top one included
+  std::size_t checkpoints = 0;
+};
 
 class Volume final : public nbd::Device {
  public:
   /// Makes, inside the existing `directory`, a volume that reads like the file `base` (zeros behind its end). `base` is
   /// linked, never copied or written; it must not change any more. The directory may be renamed afterwards; durable
-  /// when this returns. Errors: exists, invalid (size not a multiple of 4 KiB), not_found (no base), no_space,
-  /// unavailable.
+  /// when this returns. Errors: exists, invalid (size not a multiple of 4 KiB, or beyond 1 TiB), not_found (no base),
+  /// no_space, unavailable.
   static Result<> create(const Path& directory, const Path& base, std::uint64_t size_bytes);
 
   /// Opens the volume in `directory` for reading and writing; one process at a time. `runtime_directory` (existing,
   /// best on tmpfs) keeps what must outlive this process but not this boot: with it, writes that were answered and not
-  /// flushed are still there after a kill. Errors: not_found, busy (open elsewhere), corrupt, no_space, unavailable.
-  static Result<std::shared_ptr<Volume>> open(const Path& directory, const Path& runtime_directory);
+  /// flushed are still there after a kill. Without `packs` nothing can be sealed. Errors: not_found, busy (open
+  /// elsewhere), corrupt, invalid (sealed, and no packs given), no_space, unavailable.
+  static Result<std::shared_ptr<Volume>> open(const Path& directory, const Path& runtime_directory,
+                                              std::shared_ptr<PackStore> packs = nullptr);
 
   /// Flushes as far as possible; a volume that was not closed continues at the next open.
   ~Volume() override;
@@ -26,6 +50,32 @@ class Volume final : public nbd::Device {
   /// Flushes and forgets what the runtime directory kept. No call but the destructor may follow. Errors: as flush().
   Result<> close();
 
+  /// Keeps this instant: the number of the new checkpoint is its name. The time this takes does not depend on the
+  /// disk's content. Errors: no_space, unavailable.
+  Result<Checkpoint> checkpoint(std::string comment, Automatic automatic = Automatic::no);
+  Result<std::vector<Checkpoint>> checkpoints();
+  /// Errors: not_found, no_space, unavailable.
+  Result<> remove_checkpoint(std::int64_t number);
+  /// The volume reads like the checkpoint from now on (nobody may have it mounted); what it was becomes an automatic
+  /// checkpoint, which is returned. Errors: not_found, no_space, corrupt, unavailable.
+  Result<Checkpoint> restore(std::int64_t number);
+  /// Makes, inside the existing `directory`, an independent volume that reads like this one now, or like its checkpoint
+  /// `number`. Errors: not_found, exists, no_space, unavailable.
+  Result<> fork(const Path& directory, std::optional<std::int64_t> number = {});
+  /// Ends the top layer without keeping the instant. Errors: no_space, unavailable.
+  Result<> cut();
+
+  /// Seals the oldest layer that is not; false if there is none. Errors: invalid (no packs), no_space, corrupt,
+  /// unavailable.
+  Result<bool> seal();
+  /// Makes the chain one layer shorter if it has more than `layers_max` local ones; false if it has not, or cannot be.
+  /// Errors: no_space, corrupt, unavailable.
+  Result<bool> fold(std::size_t layers_max);
+  /// Removes the oldest sealed layer's local files, whose blocks are read from packs afterwards; false if there is
+  /// none.
+  Result<bool> drop_local();
+
+  Result<Usage> usage();
   /// Bytes of the host's disk that this volume alone uses.
   std::uint64_t used_bytes() const;
 

@@ -1,0 +1,429 @@
+#include "store/keeper.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <set>
+
+#include "store/sealer.h"
+
+namespace sprite::store {
+namespace {
+
+/// The number in "<n>.img", "<n>.bits" or "<n>.bits.new"; nothing for other names.
+std::optional<std::int64_t> layer_number(const Path& file) {
+  const std::string name = file.filename().string();
+  std::int64_t number = 0;
+  const auto [end, failed] = std::from_chars(name.data(), name.data() + name.size(), number);
+  const std::string_view rest(end, static_cast<std::size_t>(name.data() + name.size() - end));
+  if (failed != std::errc{} || (rest != ".img" && rest != ".bits" && rest != ".bits.new")) return std::nullopt;
+  return number;
+}
+
+/// Removes the layer files in `directory` whose number `keep` does not have.
+Result<> remove_layer_files(const Path& directory, const std::set<std::int64_t>& keep) {
+  std::error_code failed;
+  std::vector<Path> orphans;
+  for (std::filesystem::directory_iterator each(directory, failed), end; !failed && each != end;
+       each.increment(failed)) {
+    const auto number = layer_number(each->path());
+    if (number && !keep.contains(*number)) orphans.push_back(each->path());
+  }
+  if (failed) return system_error("cannot list '" + directory.string() + "'", failed.value());
+  for (const Path& orphan : orphans)
+    if (::unlink(orphan.c_str()) != 0 && errno != ENOENT)
+      return system_error("cannot remove '" + orphan.string() + "'");
+  return {};
+}
+
+Chain chain_of(const Layers& layers) {
+  std::vector<Chain::Source> sources;
+  for (const auto& layer : layers.lower) sources.push_back({layer->file(), &layer->states()});
+  return Chain(std::move(sources), layers.packed, Chain::Source{layers.image->file(), &layers.image->states()});
+}
+
+bool is_unsealed(const LayerRow& row) { return row.local && !row.root && row.number != image_layer; }
+
+Result<> link_file(const Path& from, const Path& to) {
+  if (::link(from.c_str(), to.c_str()) != 0)
+    return system_error("cannot link '" + from.string() + "' to '" + to.string() + "'");
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Keeper>> Keeper::open(const Path& directory, const Path& runtime_directory,
+                                             std::shared_ptr<PackStore> packs) {
+  if (::access((directory / "volume.db").c_str(), F_OK) != 0)
+    return system_error("there is no disk in '" + directory.string() + "'");
+  TRY_LET(std::optional<FileLock> lock, FileLock::try_take(directory / "volume.lock"));
+  if (!lock) return Error{Error::Kind::busy, "the disk in '" + directory.string() + "' is open in another process"};
+  TRY_LET(Catalogue catalogue, Catalogue::open(directory));
+  std::unique_ptr<Keeper> keeper(
+      new Keeper(*std::move(lock), std::move(catalogue), runtime_directory, std::move(packs)));
+  TRY(keeper->remove_orphans());
+  TRY(keeper->open_layers());
+  return keeper;
+}
+
+Result<> Keeper::remove_orphans() {
+  TRY_LET(const std::int64_t top, catalogue_.top());
+  TRY_LET(const auto rows, catalogue_.layers());
+  std::set<std::int64_t> local;
+  for (const LayerRow& row : rows)
+    if (row.local) local.insert(row.number);
+  TRY(remove_layer_files(catalogue_.image().parent_path(), local));
+  return remove_layer_files(runtime_directory_, {top});
+}
+
+Result<> Keeper::open_layers() {
+  TRY_LET(const std::int64_t number, catalogue_.top());
+  TRY_LET(const auto chain, catalogue_.chain(number));
+  TRY_LET(Layers layers, layers_for(std::span(chain).subspan(1)));
+  TRY_LET(layers.top, TopLayer::open(catalogue_.files(number, chain.front().id), runtime_directory_));
+  disk_ = std::make_unique<Disk>(catalogue_.size_bytes(), std::move(layers));
+  return {};
+}
+
+Result<Layers> Keeper::layers_for(std::span<const LayerRow> chain) {
+  Layers layers;
+  std::optional<Root> root;
+  std::optional<std::int64_t> next = chain.front().number;
+  for (const LayerRow& row : chain) {
+    if (!root) root = row.root;
+    if (row.number == image_layer || next != row.number) continue;  // folded away, or below what is local
+    if (!row.local) {
+      next.reset();
+      continue;
+    }
+    TRY_LET(LayerPointer opened, layer(row));
+    layers.lower.push_back(std::move(opened));
+    next = row.local_below;
+  }
+  if (root && !packs_)
+    return Error{Error::Kind::invalid,
+                 "the disk in '" + catalogue_.image().parent_path().string() + "' needs its packs"};
+  if (root) layers.packed = std::make_shared<const PackedMap>(packs_, *root);
+  TRY_LET(layers.image, layer(chain.back()));
+  return layers;
+}
+
+Result<Keeper::LayerPointer> Keeper::layer(const LayerRow& row) {
+  if (disk_) {
+    const auto known = disk_->with_layers([&](const Layers& layers) -> LayerPointer {
+      if (row.number == image_layer) return layers.image;
+      const auto found = std::ranges::find(layers.lower, row.number, [](const auto& each) { return each->number(); });
+      return found == layers.lower.end() ? nullptr : *found;
+    });
+    if (known) return known;
+  }
+  if (row.number == image_layer) return Layer::open_image(catalogue_.image(), catalogue_.size_bytes());
+  return Layer::open(catalogue_.files(row.number, row.id));
+}
+
+Result<> Keeper::close() {
+  std::lock_guard one(changing_);
+  TRY(disk_->flush());
+  if (spare_) {
+    spare_->layer->forget_twin();
+    remove_files(spare_->row);
+    spare_.reset();
+  }
+  disk_->with_layers([](const Layers& layers) { layers.top->forget_twin(); });
+  closed_ = true;
+  return {};
+}
+
+Result<> Keeper::prepare_spare() {
+  if (uncertain_)
+    return Error{
+        Error::Kind::unavailable, "an earlier change of the disk's layers failed", "stop and start the sprite", {}};
+  if (spare_) return {};
+  Spare spare;
+  TRY_LET(spare.row.number, catalogue_.next_layer());
+  std::ranges::copy(random_bytes(sizeof(LayerId)), spare.row.id.begin());
+  const LayerFiles files = catalogue_.files(spare.row.number, spare.row.id);
+  auto made = [&]() -> Result<> {
+    TRY(TopLayer::create(files));
+    TRY(sync_directory(files.directory));
+    TRY_LET(spare.layer, TopLayer::open(files, runtime_directory_));
+    return {};
+  }();
+  if (!made) {
+    remove_files(spare.row);
+    return made;
+  }
+  spare_ = std::move(spare);
+  return {};
+}
+
+void Keeper::remove_files(const LayerRow& row) {
+  const LayerFiles files = catalogue_.files(row.number, row.id);
+  ::unlink(files.image().c_str());
+  ::unlink(files.states().c_str());
+}
+
+Result<meta::Transaction> Keeper::begin() {
+  if (uncertain_)
+    return Error{
+        Error::Kind::unavailable, "an earlier change of the disk's layers failed", "stop and start the sprite", {}};
+  return catalogue_.begin();
+}
+
+Result<> Keeper::commit(meta::Transaction transaction) {
+  auto committed = std::move(transaction).commit();
+  if (!committed) uncertain_ = true;
+  return committed;
+}
+
+template <class Also>
+Result<> Keeper::push(std::optional<Below> below, Also also) {
+  TRY(prepare_spare());
+  TRY(disk_->flush());  // most of it, while the guest goes on
+  return disk_->exchange([&](Layers& layers) -> Result<> {
+    TRY(layers.top->flush());
+    TRY_LET(Mapping states, layers.top->states_copy());
+    const std::int64_t old_top = layers.top->number();
+    LayerRow& row = spare_->row;
+    row.parent = row.local_below = below ? below->number : old_top;
+    auto changed = [&]() -> Result<> {
+      TRY_LET(meta::Transaction transaction, begin());
+      TRY(catalogue_.insert(row));
+      TRY(catalogue_.set_top(row.number));
+      TRY(catalogue_.set_next_layer(row.number + 1));
+      TRY(also(old_top));
+      return commit(std::move(transaction));
+    }();
+    TRY(changed);
+    LayerPointer frozen = std::move(*layers.top).freeze(std::move(states));
+    layers.top = std::move(spare_->layer);
+    spare_.reset();
+    if (below) {
+      layers.lower = std::move(below->layers.lower);
+      layers.packed = std::move(below->layers.packed);
+    } else {
+      layers.lower.insert(layers.lower.begin(), std::move(frozen));
+    }
+    return {};
+  });
+}
+
+Result<> Keeper::cut() {
+  std::lock_guard one(changing_);
+  return push({}, [](std::int64_t) { return Result<>(); });
+}
+
+Result<Checkpoint> Keeper::checkpoint(std::string comment, Automatic automatic) {
+  std::lock_guard one(changing_);
+  Checkpoint made;
+  TRY(push({}, [&](std::int64_t layer) -> Result<> {
+    TRY_LET(made, catalogue_.add_checkpoint(layer, automatic, std::move(comment)));
+    return {};
+  }));
+  return made;
+}
+
+Result<std::vector<Checkpoint>> Keeper::checkpoints() {
+  std::lock_guard one(changing_);
+  return catalogue_.checkpoints();
+}
+
+Result<Checkpoint> Keeper::restore(std::int64_t number) {
+  std::lock_guard one(changing_);
+  TRY_LET(const Checkpoint target, catalogue_.checkpoint(number));
+  TRY_LET(const auto chain, catalogue_.chain(target.layer));
+  TRY_LET(Layers layers, layers_for(chain));
+  Checkpoint before;
+  TRY(push(Below{target.layer, std::move(layers)}, [&](std::int64_t layer) -> Result<> {
+    TRY_LET(before, catalogue_.add_checkpoint(layer, Automatic::yes, "before restoring v" + std::to_string(number)));
+    return {};
+  }));
+  return before;
+}
+
+Result<> Keeper::remove_checkpoint(std::int64_t number) {
+  std::lock_guard one(changing_);
+  TRY_LET(const auto before, catalogue_.layers());
+  TRY_LET(meta::Transaction transaction, begin());
+  TRY(catalogue_.remove_checkpoint(number));
+  TRY(commit(std::move(transaction)));
+  return remove_unneeded_files(before);
+}
+
+/// Removes the files of the layers in `before` that volume.db no longer says to be local.
+Result<> Keeper::remove_unneeded_files(const std::vector<LayerRow>& before) {
+  TRY_LET(const auto now, catalogue_.layers());
+  std::set<std::int64_t> local;
+  for (const LayerRow& row : now)
+    if (row.local) local.insert(row.number);
+  for (const LayerRow& row : before)
+    if (row.local && !local.contains(row.number)) remove_files(row);
+  return {};
+}
+
+Result<> Keeper::fork(const Path& directory, std::optional<std::int64_t> number) {
+  std::lock_guard one(changing_);
+  std::int64_t from = 0;
+  if (number) {
+    TRY_LET(const Checkpoint checkpoint, catalogue_.checkpoint(*number));
+    from = checkpoint.layer;
+  } else {
+    TRY(push({}, [&](std::int64_t layer) {
+      from = layer;
+      return Result<>();
+    }));
+  }
+  TRY_LET(const auto chain, catalogue_.chain(from));
+  TRY_LET(const std::int64_t top, catalogue_.next_layer());
+  std::vector<LayerRow> rows{{.number = top, .parent = from, .local_below = from}};
+  std::ranges::copy(random_bytes(sizeof(LayerId)), rows.front().id.begin());
+  for (const LayerRow& row : chain) {  // what is not sealed, the newest that is, and the image
+    const bool enough = rows.back().root.has_value();
+    if (!enough || row.number == image_layer) rows.push_back(row);
+    if (enough) rows[rows.size() - 2].parent = image_layer;
+  }
+  return make_fork(directory, rows);
+}
+
+Result<> Keeper::make_fork(const Path& directory, const std::vector<LayerRow>& rows) {
+  const LayerRow& top = rows.front();
+  const LayerFiles files{directory / "layers", top.number, top.id, catalogue_.size_bytes()};
+  TRY(make_directories(files.directory));
+  for (const LayerRow& row : std::span(rows).subspan(1)) {
+    if (!row.local) continue;
+    const LayerFiles source = catalogue_.files(row.number, row.id);
+    TRY(link_file(source.image(), files.directory / source.image().filename()));
+    if (row.number != image_layer) TRY(link_file(source.states(), files.directory / source.states().filename()));
+  }
+  TRY(TopLayer::create(files));
+  TRY(sync_directory(files.directory));
+  return Catalogue::create(directory, catalogue_.size_bytes(), rows);
+}
+
+Result<bool> Keeper::seal() {
+  std::lock_guard background(background_);
+  if (!packs_) return Error{Error::Kind::invalid, "a disk without packs cannot be sealed"};
+  TRY_LET(const auto chain, chain_to_seal());
+  if (chain.empty()) return false;
+  TRY_LET(const Layers layers, locked([&] { return layers_for(chain); }));
+  const std::shared_lock naming(packs_->naming());
+  TRY_LET(const Sealed sealed, seal_layer(*packs_, layers.lower.front()->states(), catalogue_.size_bytes(),
+                                          chain_of(layers), layers.packed.get()));
+  std::lock_guard one(changing_);
+  TRY_LET(meta::Transaction transaction, begin());
+  TRY(catalogue_.set_root(chain.front().number, sealed.root));
+  TRY(catalogue_.tidy());
+  TRY(commit(std::move(transaction)));
+  TRY(refresh());
+  return true;
+}
+
+/// The oldest layer that is to be sealed, and what lies below it; empty if there is none.
+Result<std::vector<LayerRow>> Keeper::chain_to_seal() {
+  std::lock_guard one(changing_);
+  TRY_LET(const std::int64_t top, catalogue_.top());
+  TRY_LET(const auto rows, catalogue_.layers());
+  // Parents have smaller numbers: below the first that is not sealed, all are.
+  const auto next =
+      std::ranges::find_if(rows, [&](const LayerRow& row) { return is_unsealed(row) && row.number != top; });
+  if (next == rows.end()) return std::vector<LayerRow>{};
+  return catalogue_.chain(next->number);
+}
+
+/// Makes the disk read through what volume.db says now.
+Result<> Keeper::refresh() {
+  TRY_LET(const std::int64_t top, catalogue_.top());
+  TRY_LET(const auto chain, catalogue_.chain(top));
+  TRY_LET(Layers fresh, layers_for(std::span(chain).subspan(1)));
+  return disk_->exchange([&](Layers& layers) -> Result<> {
+    layers.lower = std::move(fresh.lower);
+    layers.packed = std::move(fresh.packed);
+    return {};
+  });
+}
+
+Result<bool> Keeper::fold(std::size_t layers_max) {
+  std::lock_guard background(background_);
+  TRY_LET(const std::optional<Pair> pair, locked([&] { return pair_to_fold(layers_max); }));
+  if (!pair) return false;
+  TRY(pair->upper->absorb(*pair->lower, catalogue_.files(pair->upper_row.number, pair->upper_row.id)));
+  std::lock_guard one(changing_);
+  TRY_LET(const auto rows, catalogue_.layers());
+  const LayerRow& lower = pair->lower_row;
+  const auto upper = std::ranges::find(rows, pair->upper_row.number, &LayerRow::number);
+  if (upper == rows.end() || upper->local_below != lower.number) return true;  // removed meanwhile
+  TRY_LET(meta::Transaction transaction, begin());
+  TRY(catalogue_.set_local_below(upper->number, lower.local_below));
+  if (is_unsealed(lower)) {
+    TRY(catalogue_.splice_out(lower));
+  } else {
+    TRY(catalogue_.set_not_local(lower.number));
+    TRY(catalogue_.tidy());
+  }
+  TRY(commit(std::move(transaction)));
+  TRY(refresh());
+  remove_files(lower);
+  return true;
+}
+
+/// The neighbours that cost least to fold: both sealed, or both not and nobody else needs the lower one as it is.
+Result<std::optional<Keeper::Pair>> Keeper::pair_to_fold(std::size_t layers_max) {
+  std::optional<Pair> best;
+  const auto open = disk_->with_layers([](const Layers& layers) { return layers.lower; });
+  if (open.size() + 1 <= layers_max) return best;
+  TRY_LET(const auto rows, catalogue_.layers());
+  for (std::size_t i = 0; i + 1 < open.size(); ++i) {
+    const auto upper = std::ranges::find(rows, open[i]->number(), &LayerRow::number);
+    const auto lower = std::ranges::find(rows, open[i + 1]->number(), &LayerRow::number);
+    if (upper == rows.end() || lower == rows.end() || is_unsealed(*upper) != is_unsealed(*lower)) continue;
+    TRY_LET(const bool shared, catalogue_.is_shared(lower->number));
+    if ((shared && is_unsealed(*lower)) || open[i]->is_linked()) continue;
+    if (best && storage_bytes(best->lower->file()) <= storage_bytes(open[i + 1]->file())) continue;
+    best = Pair{*upper, *lower, open[i], open[i + 1]};
+  }
+  return best;
+}
+
+Result<bool> Keeper::drop_local() {
+  std::lock_guard background(background_);
+  std::lock_guard one(changing_);
+  const auto open = disk_->with_layers([](const Layers& layers) { return layers.lower; });
+  if (open.empty()) return false;
+  TRY_LET(const auto rows, catalogue_.layers());
+  const auto row = std::ranges::find(rows, open.back()->number(), &LayerRow::number);
+  if (row == rows.end() || !row->root) return false;
+  TRY_LET(meta::Transaction transaction, begin());
+  TRY(catalogue_.set_not_local(row->number));
+  TRY(catalogue_.tidy());
+  TRY(commit(std::move(transaction)));
+  TRY(refresh());
+  remove_files(*row);
+  return true;
+}
+
+Result<Usage> Keeper::usage() {
+  std::lock_guard one(changing_);
+  Usage usage;
+  usage.apparent_bytes = catalogue_.size_bytes();
+  TRY_LET(const auto checkpoints, catalogue_.checkpoints());
+  usage.checkpoints = checkpoints.size();
+  TRY_LET(const auto rows, catalogue_.layers());
+  for (const LayerRow& row : rows) {
+    if (!row.local) continue;
+    const LayerFiles files = catalogue_.files(row.number, row.id);
+    struct stat info {};
+    if (::stat(files.image().c_str(), &info) != 0)
+      return system_error("cannot look at '" + files.image().string() + "'");
+    std::uint64_t bytes = static_cast<std::uint64_t>(info.st_blocks) * 512;
+    const bool shared = info.st_nlink > 1 || row.number == image_layer;
+    if (row.number != image_layer && ::stat(files.states().c_str(), &info) == 0)
+      bytes += static_cast<std::uint64_t>(info.st_blocks) * 512;
+    (shared ? usage.shared_bytes : usage.local_bytes) += bytes;
+    if (is_unsealed(row)) usage.unsealed_bytes += bytes;
+    if (row.number != image_layer) ++usage.layers;
+  }
+  return usage;
+}
+
+}  // namespace sprite::store

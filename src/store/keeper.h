@@ -1,0 +1,102 @@
+#pragma once
+/// Keeper: what is done with an open volume's layers as a whole. Every change is one transaction of volume.db.
+///
+/// Order of a change: new files are complete and durable, then the transaction names them, then memory follows, then
+/// files that nothing names any more are removed. A crash before the transaction leaves files without a row, a crash
+/// behind it may too: remove_orphans() at the next open takes both.
+///
+/// After a transaction whose commit failed, what volume.db says is unknown until it is read again: no further change is
+/// made.
+///
+/// Locks, in order: background_ (one of seal, fold, drop_local at a time; long), packs' naming, changing_ (volume.db
+/// and the disk's layers; short), the disk's gate.
+#include <mutex>
+
+#include "store/catalogue.h"
+#include "store/disk.h"
+#include "store/volume.h"
+
+namespace sprite::store {
+
+class Keeper {
+ public:
+  static Result<std::unique_ptr<Keeper>> open(const Path& directory, const Path& runtime_directory,
+                                              std::shared_ptr<PackStore> packs);
+
+  Disk& disk() { return *disk_; }
+  Result<> close();
+  bool closed() const { return closed_; }
+
+  Result<Checkpoint> checkpoint(std::string comment, Automatic automatic);
+  Result<std::vector<Checkpoint>> checkpoints();
+  Result<> remove_checkpoint(std::int64_t number);
+  Result<Checkpoint> restore(std::int64_t number);
+  Result<> fork(const Path& directory, std::optional<std::int64_t> number);
+  Result<> cut();
+  Result<bool> seal();
+  Result<bool> fold(std::size_t layers_max);
+  Result<bool> drop_local();
+  Result<Usage> usage();
+
+ private:
+  using LayerPointer = std::shared_ptr<Layer>;
+  /// A top layer that waits to be pushed: its files are durable, no row names it.
+  struct Spare {
+    LayerRow row{};
+    std::unique_ptr<TopLayer> layer;
+  };
+
+  /// What a new top is to lie over.
+  struct Below {
+    std::int64_t number = 0;
+    Layers layers{};
+  };
+
+  /// Neighbours in the chain.
+  struct Pair {
+    LayerRow upper_row{}, lower_row{};
+    LayerPointer upper, lower;
+  };
+
+  Keeper(FileLock lock, Catalogue catalogue, Path runtime_directory, std::shared_ptr<PackStore> packs)
+      : lock_(std::move(lock)),
+        catalogue_(std::move(catalogue)),
+        runtime_directory_(std::move(runtime_directory)),
+        packs_(std::move(packs)) {}
+
+  Result<> open_layers();
+  Result<> remove_orphans();
+  /// The layers to read through for `chain` (without the top): local ones down to the first that is not, and a map.
+  Result<Layers> layers_for(std::span<const LayerRow> chain);
+  Result<LayerPointer> layer(const LayerRow& row);
+
+  template <class Work>
+  auto locked(Work work) {
+    std::lock_guard one(changing_);
+    return work();
+  }
+  Result<> prepare_spare();
+  Result<meta::Transaction> begin();
+  /// Commits, or remembers that nobody knows whether it did.
+  Result<> commit(meta::Transaction transaction);
+  /// Pushes the spare over `below` (if given: restore) or over the present top. `also` runs in the transaction.
+  template <class Also>
+  Result<> push(std::optional<Below> below, Also also);
+  void remove_files(const LayerRow& row);
+  Result<> remove_unneeded_files(const std::vector<LayerRow>& before);
+  Result<> make_fork(const Path& directory, const std::vector<LayerRow>& rows);
+  Result<> refresh();
+  Result<std::vector<LayerRow>> chain_to_seal();
+  Result<std::optional<Pair>> pair_to_fold(std::size_t layers_max);
+
+  FileLock lock_;
+  Catalogue catalogue_;
+  const Path runtime_directory_;
+  const std::shared_ptr<PackStore> packs_;
+  std::mutex background_, changing_;
+  bool uncertain_ = false, closed_ = false;
+  std::unique_ptr<Disk> disk_;
+  std::optional<Spare> spare_;
+};
+
+}  // namespace sprite::store
