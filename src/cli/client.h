@@ -38,7 +38,8 @@ class Client {
   Result<http::Response> fetch(http::Request request) const;
   /// The body of a good answer. Errors: as fetch(), and the one that the server answered.
   Result<std::string> call(std::string method, std::string target, std::string body = "") const;
-  /// Hands over the body of a good answer as it comes, each part once. Errors: as call().
+  /// Hands over the body as it comes: a chunk a call where the answer is chunked. That of an error answer is handed
+  /// over, too, before it becomes the error. Errors: as call().
   Result<> stream(http::Request request, std::function<void(std::string_view)> on_part) const;
 
   const http::Endpoint& endpoint() const { return endpoint_; }

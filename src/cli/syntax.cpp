@@ -26,7 +26,7 @@ bool is_option_word(std::string_view word) { return word.size() > 1 && word.fron
 /// "--env=K=v" to "--env".
 std::string name_of(const std::string& word) { return word.substr(0, word.find('=')); }
 
-bool takes_value(const CLI::Option& option) { return option.get_type_size() != 0; }
+bool takes_value(const CLI::Option& option) { return option.get_items_expected_max() != 0; }
 
 }  // namespace
 

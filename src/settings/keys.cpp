@@ -93,8 +93,7 @@ Result<> assign_number(Settings& settings, const std::string& value) {
   return {};
 }
 
-constexpr std::string_view accelerators = "auto|kvm|emulation", networks = "auto|passt|user",
-                           log_levels = "debug|info|warning|error";
+constexpr std::string_view accelerators = "auto|kvm|emulation", log_levels = "debug|info|warning|error";
 
 bool is_one_of(const std::string& value, std::string_view choices) {
   return std::ranges::count(split(choices, '|'), value) > 0;
@@ -103,12 +102,6 @@ bool is_one_of(const std::string& value, std::string_view choices) {
 Result<> assign_accelerator(Settings& settings, const std::string& value) {
   if (!is_one_of(value, accelerators)) return not_allowed(value);
   settings.accelerator = value;
-  return {};
-}
-
-Result<> assign_network(Settings& settings, const std::string& value) {
-  if (!is_one_of(value, networks)) return not_allowed(value);
-  settings.network = value;
   return {};
 }
 
@@ -158,8 +151,6 @@ constexpr std::array table{
         always<"">, "\"\"", assign_text<&Settings::hypervisor_uri>},
     Key{"hypervisor.accelerator", accelerators, "auto, kvm or emulation", "How the processors of sprites run.",
         always<"auto">, "auto", assign_accelerator},
-    Key{"network", networks, "auto, passt or user", "What connects sprites to the network.", always<"auto">, "auto",
-        assign_network},
     Key{"log.level", log_levels, "debug, info, warning or error", "Least important lines that the daemon logs.",
         always<"info">, "info", assign_log_level},
     Key{"log.limit", "size", "a size from 64KiB to 1TiB, such as 8MiB",

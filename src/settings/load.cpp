@@ -23,7 +23,7 @@ class Reader {
     try {
       const YAML::Node root = YAML::Load(text);
       if (root.IsNull()) return WrittenValues{};
-      if (!root.IsMap()) return wrong(root, "it must hold lines such as `network: auto`");
+      if (!root.IsMap()) return wrong(root, "it must hold lines such as `memory_dir: /dev/shm/sprites`");
       TRY(walk(root, ""));
       return std::move(values_);
     } catch (const YAML::Exception& failed) {

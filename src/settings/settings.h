@@ -24,7 +24,6 @@ struct Settings {
   std::uint16_t api_port = 0;  ///< 0: any free one.
   std::string hypervisor_uri;  ///< Empty: libvirt inside the daemon.
   std::string accelerator;     ///< "auto", "kvm" or "emulation"
-  std::string network;         ///< "auto", "passt" or "user"
   log::Level log_level = log::Level::info;
   std::uint64_t log_limit_bytes = 0;
 };
@@ -37,7 +36,7 @@ std::optional<std::string> process_environment(const std::string& name);
 /// A row of the table.
 struct Key {
   std::string_view name;     ///< As in the file, a section and a dot first: "sprite.memory".
-  std::string_view unit;     ///< "size", "path", … or the words to choose from: "auto|passt|user".
+  std::string_view unit;     ///< "size", "path", … or the words to choose from: "auto|kvm|emulation".
   std::string_view allowed;  ///< For error texts: "a size from 256MiB to 1TiB, such as 4GiB".
   std::string_view help;
   std::string (*standard)(const Environment&);  ///< The default.

@@ -67,12 +67,12 @@ TEST_CASE("XDG directories count, and a runtime directory only when it is ours")
 }
 
 TEST_CASE("the file overrides defaults, the environment overrides the file") {
-  const auto loaded = load_from("sprite:\n  memory: 2GiB\n  vcpus: 4\nnetwork: user\n",
+  const auto loaded = load_from("sprite:\n  memory: 2GiB\n  vcpus: 4\nmemory_dir: /user\n",
                                 only({{"HOME", "/h"}, {"SPRITE_SPRITE_VCPUS", "8"}}));
   REQUIRE(loaded);
   CHECK(loaded->values.sprite_memory_bytes == 2 * GiB);
   CHECK(loaded->values.sprite_vcpus == 8);
-  CHECK(loaded->values.network == "user");
+  CHECK(loaded->values.memory_dir == "/user");
   for (const auto& entry : loaded->entries) {
     CAPTURE(entry.key->name);
     if (entry.key->name == "sprite.memory")
@@ -85,7 +85,7 @@ TEST_CASE("the file overrides defaults, the environment overrides the file") {
 }
 
 TEST_CASE("an unknown key names its line and the nearest key") {
-  const std::string text = text_of(error_of("network: user\nsprite:\n  memroy: 1GiB\n"));
+  const std::string text = text_of(error_of("memory_dir: /user\nsprite:\n  memroy: 1GiB\n"));
   CHECK(text.find("config.yaml', line 3") != std::string::npos);
   CHECK(text.find("'sprite.memroy'") != std::string::npos);
   CHECK(text.find("did you mean 'sprite.memory'?") != std::string::npos);
@@ -99,9 +99,9 @@ TEST_CASE("a value that is not allowed is named with its key, its line and what 
   CHECK(text.find("a size from 128MiB to 1TiB") != std::string::npos);
   for (const char* wrong :
        {"sprite:\n  vcpus: 0\n", "sprite:\n  vcpus: two\n", "sprite:\n  vcpus: -1\n", "sprite:\n  memory: 1\n",
-        "api:\n  port: 65536\n", "network: carrier pigeon\n", "hypervisor:\n  accelerator: xen\n",
+        "api:\n  port: 65536\n", "hypervisor:\n  uri: [a]\n", "hypervisor:\n  accelerator: xen\n",
         "log:\n  level: loud\n", "data_dir: relative\n", "image:\n  default: \"\"\n", "data_dir:\n", "data_dir: [a]\n",
-        "sprite: 1\n", "- a\n", "just text\n", "a: [\n", "network: user\nnetwork: passt\n",
+        "sprite: 1\n", "- a\n", "just text\n", "a: [\n", "memory_dir: /user\nmemory_dir: /passt\n",
         "sprite:\n  memory:\n    deep: 1\n"}) {
     CAPTURE(wrong);
     CHECK(error_of(wrong).kind == Error::Kind::invalid);
@@ -111,9 +111,9 @@ TEST_CASE("a value that is not allowed is named with its key, its line and what 
 }
 
 TEST_CASE("a wrong environment variable is named") {
-  const auto loaded = load_from("", only({{"HOME", "/h"}, {"SPRITE_NETWORK", "x"}}));
+  const auto loaded = load_from("", only({{"HOME", "/h"}, {"SPRITE_MEMORY_DIR", "x"}}));
   REQUIRE_FALSE(loaded);
-  CHECK(loaded.error().what.find("environment variable SPRITE_NETWORK") != std::string::npos);
+  CHECK(loaded.error().what.find("environment variable SPRITE_MEMORY_DIR") != std::string::npos);
 }
 
 TEST_CASE("a settings file that cannot be read is an error, not the defaults") {
@@ -126,17 +126,18 @@ TEST_CASE("a settings file that cannot be read is an error, not the defaults") {
 }
 
 TEST_CASE("changing a value keeps comments and order") {
-  const std::string text = "# mine\nnetwork: user  # slow but sure\n\nsprite:\n  # big\n  memory: 2GiB\n# end\n";
-  CHECK(*with_value(text, "network", "passt") ==
-        "# mine\nnetwork: passt  # slow but sure\n\nsprite:\n  # big\n  memory: 2GiB\n# end\n");
+  const std::string text = "# mine\nmemory_dir: /user  # slow but sure\n\nsprite:\n  # big\n  memory: 2GiB\n# end\n";
+  CHECK(*with_value(text, "memory_dir", "/passt") ==
+        "# mine\nmemory_dir: /passt  # slow but sure\n\nsprite:\n  # big\n  memory: 2GiB\n# end\n");
   CHECK(*with_value(text, "sprite.memory", "3GiB") ==
-        "# mine\nnetwork: user  # slow but sure\n\nsprite:\n  # big\n  memory: 3GiB\n# end\n");
+        "# mine\nmemory_dir: /user  # slow but sure\n\nsprite:\n  # big\n  memory: 3GiB\n# end\n");
   CHECK(*with_value(text, "sprite.vcpus", "3") ==
-        "# mine\nnetwork: user  # slow but sure\n\nsprite:\n  vcpus: 3\n  # big\n  memory: 2GiB\n# end\n");
+        "# mine\nmemory_dir: /user  # slow but sure\n\nsprite:\n  vcpus: 3\n  # big\n  memory: 2GiB\n# end\n");
   CHECK(*with_value(text, "log.level", "debug") == text + "log:\n  level: debug\n");
-  CHECK(*with_value("", "network", "user") == "network: user\n");
+  CHECK(*with_value("", "memory_dir", "/user") == "memory_dir: /user\n");
   CHECK(*with_value("", "hypervisor.uri", "") == "hypervisor:\n  uri: \"\"\n");
-  CHECK(*with_value("sprite:\n  network: x\n", "network", "user") == "sprite:\n  network: x\nnetwork: user\n");
+  CHECK(*with_value("sprite:\n  memory_dir: x\n", "memory_dir", "/user") ==
+        "sprite:\n  memory_dir: x\nmemory_dir: /user\n");
 }
 
 TEST_CASE("every key can be set in the example to its default and is then read back") {
@@ -176,11 +177,11 @@ TEST_CASE("setting through a link changes the file behind it") {
   const test::TemporaryDirectory home;
   const Environment environment = only({{"HOME", "/h"}, {"XDG_CONFIG_HOME", home.path()}});
   std::filesystem::create_directories(home / "sprite");
-  REQUIRE(write_file_atomically(home / "dotfile.yaml", "network: user\n"));
+  REQUIRE(write_file_atomically(home / "dotfile.yaml", "memory_dir: /user\n"));
   std::filesystem::create_symlink(home / "dotfile.yaml", home / "sprite/config.yaml");
-  REQUIRE(set("network", "passt", environment));
+  REQUIRE(set("memory_dir", "/passt", environment));
   CHECK(std::filesystem::is_symlink(home / "sprite/config.yaml"));
-  CHECK(*read_file(home / "dotfile.yaml") == "network: passt\n");
+  CHECK(*read_file(home / "dotfile.yaml") == "memory_dir: /passt\n");
 }
 
 TEST_CASE("config/config.yaml is the example") { test::check_golden("config/config.yaml", example()); }

@@ -1,0 +1,176 @@
+// sprite exec, console
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/exec_client.h"
+#include "cli/resources.h"
+
+namespace sprite::cli {
+namespace {
+
+struct Options {
+  std::string directory, session_id;
+  std::vector<std::string> environment, files, command;
+  bool tty = false, by_post = false, detachable = false, no_port_forward = false;
+};
+
+/// "K=v,K2=v2" as in the original CLI; a part without '=' belongs to the value before it, so that values may hold
+/// commas.
+Result<std::vector<std::string>> parse_environment(const std::vector<std::string>& texts) {
+  std::vector<std::string> pairs;
+  for (const std::string& text : texts) {
+    bool first = true;
+    for (const std::string& part : split(text, ',')) {
+      const bool begins_pair = part.find('=') != std::string::npos && part.front() != '=';
+      if (begins_pair)
+        pairs.push_back(part);
+      else if (first)
+        return Error{Error::Kind::invalid, "option --env cannot be '" + text + "'", "give NAME=VALUE", {}};
+      else
+        pairs.back() += "," + part;
+      first = false;
+    }
+  }
+  return pairs;
+}
+
+/// What a program on a terminal wants to know of ours.
+void add_terminal_variables(std::vector<std::string>& environment) {
+  for (const char* name : {"TERM", "COLORTERM", "LANG", "LC_ALL"}) {
+    const bool given = std::ranges::any_of(
+        environment, [&](const std::string& pair) { return pair.starts_with(std::string(name) + "="); });
+    if (const auto value = settings::process_environment(name); value && !given)
+      environment.push_back(std::string(name) + "=" + *value);
+  }
+}
+
+ExecStreams our_streams(Context& context, const std::string& sprite) {
+  ExecStreams streams;
+  streams.input_is_terminal = context.terminal.input_is_terminal();
+  streams.waiting = [&context, sprite](bool waits) {
+    context.terminal.progress(waits ? "waking '" + sprite + "'…" : "");
+  };
+  return streams;
+}
+
+Result<int> run_session(Context& context, const ExecRequest& request) {
+  TRY_LET(const Client* api, context.api());
+  TRY_LET(const ExecOutcome outcome, run_exec(*api, request, our_streams(context, request.sprite)));
+  if (outcome.detached)
+    context.terminal.note("\r\ndetached; the session goes on. To join it again:\n  sprite -s " + request.sprite +
+                          " attach " + outcome.session_id);
+  return outcome.status;
+}
+
+/// Copies a file of ours into the sprite, by way of a program there. Errors: as open_file(), run_exec(); unavailable.
+Result<> upload(Context& context, const ExecRequest& request, const std::string& text) {
+  const auto colon = text.find(':');
+  if (colon == 0 || colon == std::string::npos || colon + 1 == text.size())
+    return Error{Error::Kind::invalid, "option --file cannot be '" + text + "'", "give SOURCE:DESTINATION", {}};
+  const std::string source = text.substr(0, colon), destination = text.substr(colon + 1);
+  TRY_LET(const Fd file, open_file(source, O_RDONLY));
+  struct stat info {};
+  if (::fstat(file.get(), &info) != 0 || S_ISDIR(info.st_mode))
+    return Error{Error::Kind::invalid, "'" + source + "' is a directory", "option --file takes files", {}};
+  ExecRequest copy{request.sprite, {}, "", request.directory, {}, false, false, {}};
+  constexpr const char* script = R"sh(set -e
+mkdir -p -- "$(dirname -- "$1")"
+part="$1.$$.part"
+trap 'rm -f -- "$part"' EXIT
+cat >"$part"
+chmod "$2" "$part"
+mv -T -- "$part" "$1")sh";
+  copy.command = {"sh", "-c", script, "upload", destination, fmt::format("{:o}", info.st_mode & 0777)};
+  ExecStreams streams = our_streams(context, request.sprite);
+  streams.input = file.get();
+  streams.input_is_terminal = false;
+  streams.output = STDERR_FILENO;
+  TRY_LET(const Client* api, context.api());
+  TRY_LET(const ExecOutcome outcome, run_exec(*api, copy, streams));
+  if (outcome.status == 0) return {};
+  return Error{Error::Kind::unavailable, "cannot write '" + destination + "' in sprite '" + request.sprite + "'"};
+}
+
+Result<int> run(Context& context, const Options& options) {
+  TRY_LET(const std::string sprite, context.sprite());
+  ExecRequest request{sprite, options.command, options.session_id, options.directory,
+                      {},     options.tty,     options.detachable, {}};
+  if (options.command.empty() && options.session_id.empty())
+    return Error{Error::Kind::invalid,
+                 "no program to run was given",
+                 "sprite exec -- COMMAND..., or a shell: sprite console",
+                 {}};
+  if (options.by_post && (options.tty || options.detachable || !options.session_id.empty()))
+    return Error{
+        Error::Kind::invalid, "--http-post runs plain programs only", "leave --tty, --detachable and --id out", {}};
+  TRY_LET(request.environment, parse_environment(options.environment));
+  if (options.tty) add_terminal_variables(request.environment);
+  request.size = window_size(STDOUT_FILENO);
+  for (const std::string& file : options.files) {
+    TRY(upload(context, request, file));
+  }
+  if (!options.by_post) return run_session(context, request);
+  TRY_LET(const Client* api, context.api());
+  return run_exec_by_post(*api, request, our_streams(context, sprite));
+}
+
+}  // namespace
+
+Result<int> open_console(Context& context, const std::string& name) {
+  ExecRequest request;
+  request.sprite = name;
+  request.tty = request.detachable = true;
+  request.size = window_size(STDOUT_FILENO);
+  add_terminal_variables(request.environment);
+  return run_session(context, request);
+}
+
+Result<int> attach_session(Context& context, const std::string& name, const std::string& id) {
+  ExecRequest request;
+  request.sprite = name;
+  request.session_id = id;
+  return run_session(context, request);
+}
+
+namespace verb {
+
+Action exec(Syntax& syntax) {
+  auto options = std::make_shared<Options>();
+  syntax.rest("COMMAND", options->command, "The program and its arguments; `--` may stand before it",
+              Rest::from_first_word);
+  syntax.option("-d,--dir", "DIR", options->directory, "Where it runs; the home directory if left out");
+  syntax.option("-e,--env", "NAME=VALUE", options->environment, "Variables, separated by commas; may be repeated");
+  syntax.flag("-t,--tty", options->tty, "Give it a terminal");
+  syntax.option("--file", "SOURCE:DEST", options->files, "Copy a file of ours there first; may be repeated");
+  syntax.flag("--detachable", options->detachable, "Let it go on when the connection ends");
+  syntax.option("--id", "SESSION", options->session_id, "Join this session instead");
+  syntax.flag("--http-post", options->by_post, "Use a plain POST instead of a WebSocket");
+  syntax.hidden_flag("--no-port-forward", options->no_port_forward);
+  syntax.epilogue(
+      "The exit status is the program's; 126: not executable, 127: not found, 128+n: ended by signal n,\n"
+      "1: it could not be run or the connection was lost, 2: wrong usage.");
+  return [options](Context& context) { return run(context, *options); };
+}
+
+Action console(Syntax& syntax) {
+  struct ConsoleOptions {
+    std::string name;
+    bool no_port_forward = false;
+  };
+  auto options = std::make_shared<ConsoleOptions>();
+  syntax.positional("NAME", options->name, "The sprite", Presence::optional);
+  syntax.hidden_flag("--no-port-forward", options->no_port_forward);
+  syntax.epilogue("Ctrl+\\ leaves the shell running; `sprite attach` comes back to it.");
+  return [options](Context& context) -> Result<int> {
+    TRY_LET(const std::string name, context.sprite(options->name));
+    return open_console(context, name);
+  };
+}
+
+}  // namespace verb
+
+}  // namespace sprite::cli

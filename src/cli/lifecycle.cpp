@@ -1,0 +1,111 @@
+// sprite start, stop, restart, destroy, logs
+#include <chrono>
+#include <thread>
+
+#include "cli/commands.h"
+#include "cli/resources.h"
+
+namespace sprite::cli::verb {
+namespace {
+
+/// What the API calls it, and what we say while it happens and after.
+struct Deed {
+  std::string_view route, doing, done;
+};
+constexpr Deed starting{"/start", "starting", "runs"}, stopping{"/stop", "stopping", "has stopped"},
+    restarting{"/restart", "restarting", "runs again"};
+
+Result<int> act(Context& context, const Deed& deed, const std::string& given) {
+  TRY_LET(const std::string name, context.sprite(given));
+  TRY_LET(const Client* api, context.api());
+  context.terminal.progress(std::string(deed.doing) + " '" + name + "'…");
+  TRY_LET(const std::string body, api->call("POST", sprite_path(name, std::string(deed.route))));
+  if (context.globals.json)
+    context.terminal.print_line(body);
+  else
+    context.terminal.note("sprite '" + name + "' " + std::string(deed.done));
+  return 0;
+}
+
+Action action_for(Syntax& syntax, const Deed& deed) {
+  auto name = std::make_shared<std::string>();
+  syntax.positional("NAME", *name, "The sprite", Presence::optional);
+  return [name, &deed](Context& context) { return act(context, deed, *name); };
+}
+
+struct DestroyOptions {
+  std::string name;
+  bool force = false;
+};
+
+Result<int> run_destroy(Context& context, const DestroyOptions& options) {
+  TRY_LET(const std::string name, context.sprite(options.name));
+  Terminal& terminal = context.terminal;
+  if (!options.force) {
+    if (!terminal.input_is_terminal())
+      return Error{Error::Kind::invalid,
+                   "cannot ask whether to destroy sprite '" + name + "': this is not a terminal",
+                   "sprite destroy --force " + name,
+                   {}};
+    TRY(get_sprite(context, name));
+    const std::string answer = terminal.ask("Destroy sprite '" + name + "' and its disk for ever? [y/N] ");
+    if (answer != "y" && answer != "Y" && answer != "yes") {
+      terminal.note("nothing was destroyed");
+      return 1;
+    }
+  }
+  TRY_LET(const Client* api, context.api());
+  terminal.progress("destroying '" + name + "'…");
+  TRY(api->call("DELETE", sprite_path(name)));
+  terminal.note("sprite '" + name + "' is destroyed");
+  return 0;
+}
+
+struct LogOptions {
+  std::string name;
+  bool boot = false, follow = false;
+};
+
+/// What `now` has that was not in `before`, where a bounded log loses its begin: all of it if they share nothing.
+std::string_view added_to(const std::string& before, const std::string& now) {
+  if (now.starts_with(before)) return std::string_view(now).substr(before.size());
+  const std::size_t tail_bytes = std::min<std::size_t>(before.size(), 1024);
+  const auto at = now.rfind(before.substr(before.size() - tail_bytes));
+  return at == std::string::npos ? std::string_view(now) : std::string_view(now).substr(at + tail_bytes);
+}
+
+Result<int> show_logs(Context& context, const LogOptions& options) {
+  TRY_LET(const std::string name, context.sprite(options.name));
+  TRY_LET(const Client* api, context.api());
+  std::string shown;
+  for (;;) {
+    TRY_LET(std::string text, api->call("GET", sprite_path(name, "/logs")));
+    context.terminal.print(added_to(shown, text));
+    shown = std::move(text);
+    if (!options.follow) return 0;
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  }
+}
+
+}  // namespace
+
+Action start(Syntax& syntax) { return action_for(syntax, starting); }
+Action stop(Syntax& syntax) { return action_for(syntax, stopping); }
+Action restart(Syntax& syntax) { return action_for(syntax, restarting); }
+
+Action destroy(Syntax& syntax) {
+  auto options = std::make_shared<DestroyOptions>();
+  syntax.positional("NAME", options->name, "The sprite", Presence::optional);
+  syntax.flag("-f,--force", options->force, "Do not ask");
+  return [options](Context& context) { return run_destroy(context, *options); };
+}
+
+Action logs(Syntax& syntax) {
+  auto options = std::make_shared<LogOptions>();
+  syntax.positional("NAME", options->name, "The sprite", Presence::optional);
+  syntax.flag("--boot", options->boot, "The serial console of this boot and the last one; the default so far");
+  syntax.flag("-f,--follow", options->follow, "Go on and show what is added");
+  return [options](Context& context) { return show_logs(context, *options); };
+}
+
+}  // namespace sprite::cli::verb
