@@ -278,11 +278,14 @@ Result<> Keeper::fork(const Path& directory, std::optional<std::int64_t> number)
   TRY_LET(const std::int64_t top, catalogue_.next_layer());
   std::vector<LayerRow> rows{{.number = top, .parent = from, .local_below = from}};
   std::ranges::copy(random_bytes(sizeof(LayerId)), rows.front().id.begin());
-  for (const LayerRow& row : chain) {  // what is not sealed, the newest that is, and the image
-    const bool enough = rows.back().root.has_value();
-    if (!enough || row.number == image_layer) rows.push_back(row);
-    if (enough) rows[rows.size() - 2].parent = image_layer;
+  for (const LayerRow& row : chain) {
+    if (row.number == image_layer) break;
+    rows.push_back(row);
+    if (!row.root) continue;
+    rows.back().parent = rows.back().local_below = image_layer;  // its root stands for everything below
+    break;
   }
+  rows.push_back(chain.back());
   return make_fork(directory, rows);
 }
 

@@ -12,51 +12,20 @@
 #include <thread>
 
 #include "support/temporary_directory.h"
+#include "unit/store/place.h"
 
 using namespace sprite;
 using store::Volume;
+using store::test::Place;
 
 namespace {
 
-constexpr std::uint64_t small = 24 * MiB, large = 100ULL * 1000 * 1000 * 1000 / 4096 * 4096;
-
-/// A folder with an image of some data and some holes, and a place for a volume over it.
-struct Place {
-  explicit Place(std::uint64_t size = small) : size_bytes(size) {
-    const auto file = open_file(image(), O_RDWR | O_CREAT);
-    REQUIRE(file);
-    REQUIRE(::ftruncate(file->get(), static_cast<off_t>(std::min(size, small) - 8192)) == 0);  // ends before the volume
-    for (const std::uint64_t at : {std::uint64_t{0}, 5 * MiB + 12288})
-      REQUIRE(pwrite_all(file->get(), filled(64 * KiB, 'i'), at));
-    REQUIRE(make_directories(runtime()));
-    REQUIRE(make_directories(directory()));
-    REQUIRE(Volume::create(directory(), image(), size));
-  }
-  static Bytes filled(std::size_t count, char value) { return Bytes(count, static_cast<std::byte>(value)); }
-  Path image() const { return folder / "image"; }
-  Path runtime() const { return folder / "runtime"; }
-  Path directory() const { return folder / "sprite"; }
-  std::shared_ptr<Volume> open() const {
-    auto volume = Volume::open(directory(), runtime());
-    if (!volume) FAIL(to_text(volume.error()));
-    return *volume;
-  }
-  test::TemporaryDirectory folder;
-  std::uint64_t size_bytes;
-};
+constexpr std::uint64_t small = Place::small, large = 100ULL * 1000 * 1000 * 1000 / 4096 * 4096;
 
 Bytes read(Volume& volume, std::uint64_t offset, std::size_t count) {
   Bytes bytes(count);
   REQUIRE(volume.read(offset, bytes));
   return bytes;
-}
-
-/// What the image reads as at the start of the disk.
-Bytes model_of(const Place& place) {
-  Bytes model(place.size_bytes);
-  for (const std::uint64_t at : {std::uint64_t{0}, 5 * MiB + 12288})
-    std::ranges::copy(Place::filled(64 * KiB, 'i'), model.begin() + static_cast<std::ptrdiff_t>(at));
-  return model;
 }
 
 /// One random operation on the volume and the model alike.
@@ -110,12 +79,12 @@ TEST_CASE("a new volume reads like its image, with zeros behind its end") {
   const Place place;
   auto volume = place.open();
   CHECK(volume->size_bytes() == small);
-  CHECK(read(*volume, 0, small) == model_of(place));
+  CHECK(read(*volume, 0, small) == place.model());
 }
 
 TEST_CASE("random operations agree with a model, also after reopening") {
   const Place place;
-  Bytes model = model_of(place);
+  Bytes model = place.model();
   std::mt19937 random(1);
   for (int round = 0; round < 4; ++round) {
     auto volume = place.open();
@@ -128,7 +97,7 @@ TEST_CASE("random operations agree with a model, also after reopening") {
 
 TEST_CASE("after a kill, writes that were answered and not flushed are there") {
   const Place place;
-  Bytes model = model_of(place);
+  Bytes model = place.model();
   for (unsigned seed = 0; seed < 5; ++seed) {
     in_killed_process([&] {
       auto volume = Volume::open(place.directory(), place.runtime());
@@ -273,5 +242,5 @@ TEST_CASE("the folder may be renamed and the image removed") {
   std::filesystem::remove(place.image());
   auto volume = Volume::open(place.folder / "renamed", place.runtime());
   REQUIRE(volume);
-  CHECK(read(**volume, 0, small) == model_of(place));
+  CHECK(read(**volume, 0, small) == place.model());
 }
