@@ -16,8 +16,11 @@ namespace {
 
 class SocketTransport final : public Transport {
  public:
-  SocketTransport(asio::any_io_executor executor, Fd socket, int family)
-      : socket_(std::move(executor), asio::generic::stream_protocol(family, 0), socket.release()) {}
+  SocketTransport(asio::any_io_executor executor, Fd socket, int family) : socket_(std::move(executor)) {
+    boost::system::error_code failed;  // then every operation fails: the kernel has no room to watch it
+    socket_.assign(asio::generic::stream_protocol(family, 0), socket.get(), failed);
+    if (!failed) (void)socket.release();
+  }
 
   asio::any_io_executor executor() override { return socket_.get_executor(); }
   void read_some(asio::mutable_buffer into, Callback done) override {

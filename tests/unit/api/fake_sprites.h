@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "base/text.h"
 #include "http/server.h"
 #include "sprite/sprites.h"
 #include "unit/http/loop.h"
@@ -15,6 +16,7 @@ class FakeSprites final : public Sprites {
   explicit FakeSprites(Loop& loop) : loop_(loop), agent_(loop.executor(), agent_router_) {}
 
   asio::awaitable<Result<wire::Sprite>> create(wire::CreateRequest request) override {
+    CO_TRY(check_sprite_name(request.name));
     if (sprites_.count(request.name))
       co_return Error(Error::Kind::exists, "there is a sprite called '" + request.name + "' already");
     if (request.name == "full")
@@ -24,7 +26,7 @@ class FakeSprites final : public Sprites {
     sprite.name = request.name;
     sprite.organization = "local";
     sprite.status = "running";
-    sprite.created_at = sprite.updated_at = "2026-06-02T17:11:17.821Z";
+    sprite.created_at = sprite.updated_at = format_time(std::chrono::system_clock::now());
     sprite.labels = request.labels;
     sprite.config = request.config;
     sprite.environment = request.environment;
