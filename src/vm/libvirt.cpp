@@ -1,27 +1,23 @@
 #include "vm/libvirt.h"
 
-#include <fmt/format.h>
 #include <libvirt/libvirt-qemu.h>
 
-#include <condition_variable>
-#include <cstdlib>
 #include <map>
 #include <mutex>
-#include <thread>
 
 #include "base/locked.h"
-#include "base/process.h"
 #include "base/text.h"
+#include "vm/connection.h"
 #include "vm/console_log.h"
 #include "vm/domain_xml.h"
 #include "vm/embedded.h"
-#include "vm/libvirt_handles.h"
+#include "vm/keeper.h"
 #include "vm/machine_files.h"
 
 /// States. A machine is in `machines` from the start of start() until its files are gone: starting, running (also
-/// while paused), ending. libvirt's event "stopped" ends a running machine: files removed, on_ended called, on the
-/// event thread. For one that is starting it is only noted, and start() fails with it; for one that is ending,
-/// destroy() does the rest.
+/// while paused), ending. QEMU's event "shutdown" or libvirt's "stopped", whichever is first, ends a running machine:
+/// QEMU killed, files removed, on_ended called, on the event thread. For one that is starting it is only noted, and
+/// start() fails with it; for one that is ending, destroy() does the rest.
 ///
 /// Locks. `shared_` is held for moments and never across a call of libvirt or a callback. Domain events arrive on the
 /// event thread, which must not call libvirt; the keeper thread may: every 2 s it trims the consoles and resumes what a
@@ -71,50 +67,6 @@ std::string domain_id_of(virDomainPtr domain) {
   virDomainGetUUIDString(domain, uuid);
   return uuid;
 }
-
-std::string version_text(unsigned long version) {
-  return fmt::format("{}.{}.{}", version / 1000000, version / 1000 % 1000, version % 1000);
-}
-
-/// Runs `work` again and again on a thread of its own, from construction to destruction.
-class Keeper {
- public:
-  Keeper(std::chrono::milliseconds pause, std::function<void()> work)
-      : thread_([this, pause, work = std::move(work)] {
-          std::unique_lock hold(mutex_);
-          while (!stop_) {
-            wake_.wait_for(hold, pause);
-            if (stop_) return;
-            hold.unlock();
-            work();
-            hold.lock();
-          }
-        }) {}
-  ~Keeper() {
-    {
-      std::lock_guard hold(mutex_);
-      stop_ = true;
-    }
-    wake_.notify_all();
-    thread_.join();
-  }
-  Keeper(Keeper&&) = delete;
-
- private:
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool stop_ = false;
-  std::thread thread_;
-};
-
-/// What opening finds out, in the order in which it must be undone last.
-struct Opened {
-  std::unique_ptr<EventLoop> events;
-  Connection connection;
-  Platform platform;
-  Facts facts;
-  Path log_directory;  ///< Where libvirt keeps what QEMU wrote.
-};
 
 class Libvirt final : public Hypervisor {
  public:
@@ -428,81 +380,6 @@ void Libvirt::resume_stalled(const std::string& id) {
     virDomainResume((*domain)->get());  // a disk that still fails pauses it again
   else
     set_stalled(now->record.domain_id, false);
-}
-
-// Opening.
-
-Path session_log_directory() {
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  const char* home = std::getenv("HOME");
-  return (cache ? Path(cache) : Path(home ? home : "/") / ".cache") / "libvirt" / "qemu" / "log";
-}
-
-Path log_directory_for(const LibvirtOptions& options) {
-  if (options.uri.empty()) return options.directory / "log" / "qemu";
-  return options.uri.ends_with("/system") ? Path("/var/log/libvirt/qemu") : session_log_directory();
-}
-
-void announce_probing(const LibvirtOptions& options) {
-  const Path cache = options.directory / "cache" / "qemu" / "capabilities";
-  std::error_code failed;
-  if (options.uri.empty() && options.on_notice &&
-      (!std::filesystem::exists(cache, failed) || std::filesystem::is_empty(cache, failed)))
-    options.on_notice("libvirt asks QEMU what it can do; once, for a few seconds");
-}
-
-/// The versioned machine type and the emulator's path, for a machine of that accelerator. Errors: unavailable.
-Result<Platform> learn_platform(virConnectPtr connection, Accelerator accelerator) {
-  const char* type = accelerator == Accelerator::kvm ? "kvm" : "qemu";
-  const std::string text = take_text(virConnectGetDomainCapabilities(connection, nullptr, "x86_64", "q35", type, 0));
-  if (text.empty()) return libvirt_error("libvirt cannot use QEMU");
-  Platform platform{accelerator, element_text(text, "path"), element_text(text, "machine"), Network::user};
-  if (platform.machine_type.empty() || platform.emulator.empty())
-    return Error{Error::Kind::unavailable, "libvirt does not say which q35 machine QEMU has", {}, {}};
-  return platform;
-}
-
-Result<Facts> learn_facts(virConnectPtr connection, AcceleratorDecision decision, const Platform& platform,
-                          const NetworkDecision& network) {
-  unsigned long qemu = 0, libvirt = 0;
-  if (virConnectGetVersion(connection, &qemu) != 0 || virConnectGetLibVersion(connection, &libvirt) != 0)
-    return libvirt_error("cannot ask for versions");
-  return Facts{.accelerator = decision.accelerator,
-               .accelerator_reason = std::move(decision.reason),
-               .qemu_version = version_text(qemu),
-               .libvirt_version = version_text(libvirt),
-               .network = network.network == Network::passt ? "passt" : "user",
-               .network_reason = network.reason,
-               .machine_type = platform.machine_type};
-}
-
-Result<> require_qemu() {
-  if (find_program("qemu-system-x86_64")) return {};
-  return Error{Error::Kind::unavailable,
-               "QEMU is not installed: there is no qemu-system-x86_64 in PATH",
-               "run `make deps`, or `apt install qemu-system-x86`",
-               {}};
-}
-
-Result<Opened> open_connection(const LibvirtOptions& options) {
-  TRY(require_qemu());
-  TRY_LET(auto decision, detect_accelerator(options.accelerator));
-  TRY(make_private_directory(options.directory));
-  std::string uri = options.uri;
-  if (uri.empty()) {
-    TRY_LET(uri, prepare_embedded(options.directory));
-  }
-  announce_probing(options);
-  Opened opened;
-  opened.events = std::make_unique<EventLoop>();
-  opened.connection.reset(virConnectOpen(uri.c_str()));
-  if (!opened.connection) return libvirt_error("cannot open libvirt at '" + uri + "'");
-  TRY_LET(opened.platform, learn_platform(opened.connection.get(), decision.accelerator));
-  const NetworkDecision network = detect_network(options.directory / "probe");
-  opened.platform.network = network.network;
-  TRY_LET(opened.facts, learn_facts(opened.connection.get(), std::move(decision), opened.platform, network));
-  opened.log_directory = log_directory_for(options);
-  return opened;
 }
 
 }  // namespace

@@ -1,0 +1,92 @@
+#include "vm/connection.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "base/process.h"
+#include "vm/embedded.h"
+
+namespace sprite::vm {
+namespace {
+
+std::string version_text(unsigned long version) {
+  return fmt::format("{}.{}.{}", version / 1000000, version / 1000 % 1000, version % 1000);
+}
+
+Path session_log_directory() {
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  const char* home = std::getenv("HOME");
+  return (cache ? Path(cache) : Path(home ? home : "/") / ".cache") / "libvirt" / "qemu" / "log";
+}
+
+Path log_directory_for(const LibvirtOptions& options) {
+  if (options.uri.empty()) return options.directory / "log" / "qemu";
+  return options.uri.ends_with("/system") ? Path("/var/log/libvirt/qemu") : session_log_directory();
+}
+
+void announce_probing(const LibvirtOptions& options) {
+  const Path cache = options.directory / "cache" / "qemu" / "capabilities";
+  std::error_code failed;
+  if (options.uri.empty() && options.on_notice &&
+      (!std::filesystem::exists(cache, failed) || std::filesystem::is_empty(cache, failed)))
+    options.on_notice("libvirt asks QEMU what it can do; once, for a few seconds");
+}
+
+/// The versioned machine type and the emulator's path, for a machine of that accelerator. Errors: unavailable.
+Result<Platform> learn_platform(virConnectPtr connection, Accelerator accelerator) {
+  const char* type = accelerator == Accelerator::kvm ? "kvm" : "qemu";
+  const std::string text = take_text(virConnectGetDomainCapabilities(connection, nullptr, "x86_64", "q35", type, 0));
+  if (text.empty()) return libvirt_error("libvirt cannot use QEMU");
+  Platform platform{accelerator, element_text(text, "path"), element_text(text, "machine"), Network::user};
+  if (platform.machine_type.empty() || platform.emulator.empty())
+    return Error{Error::Kind::unavailable, "libvirt does not say which q35 machine QEMU has", {}, {}};
+  return platform;
+}
+
+Result<Facts> learn_facts(virConnectPtr connection, AcceleratorDecision decision, const Platform& platform,
+                          const NetworkDecision& network) {
+  unsigned long qemu = 0, libvirt = 0;
+  if (virConnectGetVersion(connection, &qemu) != 0 || virConnectGetLibVersion(connection, &libvirt) != 0)
+    return libvirt_error("cannot ask for versions");
+  return Facts{.accelerator = decision.accelerator,
+               .accelerator_reason = std::move(decision.reason),
+               .qemu_version = version_text(qemu),
+               .libvirt_version = version_text(libvirt),
+               .network = network.network == Network::passt ? "passt" : "user",
+               .network_reason = network.reason,
+               .machine_type = platform.machine_type};
+}
+
+Result<> require_qemu() {
+  if (find_program("qemu-system-x86_64")) return {};
+  return Error{Error::Kind::unavailable,
+               "QEMU is not installed: there is no qemu-system-x86_64 in PATH",
+               "run `make deps`, or `apt install qemu-system-x86`",
+               {}};
+}
+
+}  // namespace
+
+Result<Opened> open_connection(const LibvirtOptions& options) {
+  TRY(require_qemu());
+  TRY_LET(auto decision, detect_accelerator(options.accelerator));
+  TRY(make_private_directory(options.directory));
+  std::string uri = options.uri;
+  if (uri.empty()) {
+    TRY_LET(uri, prepare_embedded(options.directory));
+  }
+  announce_probing(options);
+  Opened opened;
+  opened.events = std::make_unique<EventLoop>();
+  opened.connection.reset(virConnectOpen(uri.c_str()));
+  if (!opened.connection) return libvirt_error("cannot open libvirt at '" + uri + "'");
+  TRY_LET(opened.platform, learn_platform(opened.connection.get(), decision.accelerator));
+  const NetworkDecision network = detect_network(options.directory / "probe");
+  opened.platform.network = network.network;
+  TRY_LET(opened.facts, learn_facts(opened.connection.get(), std::move(decision), opened.platform, network));
+  opened.log_directory = log_directory_for(options);
+  return opened;
+}
+
+}  // namespace sprite::vm
