@@ -9,7 +9,6 @@
 
 #include <sys/utsname.h>
 #include <unistd.h>
-#include <zstd.h>
 
 #include "base/text.h"
 #include "image/bootstrap.h"
@@ -17,15 +16,15 @@
 #include "image/ext4.h"
 #include "image/initramfs.h"
 #include "image/kernel.h"
+#include "image/lz4.h"
 #include "image/sparse.h"
 
 namespace sprite::image {
 namespace {
 
 /// Raised when the code of a stage changes what it makes.
-constexpr const char* stages_version = "1";
+constexpr const char* stages_version = "2";
 constexpr std::size_t agent_limit_bytes = 256 * MiB;
-constexpr int compression_level = 12;
 
 /// A key from parts that cannot be confused with each other.
 class Key {
@@ -45,15 +44,6 @@ class Key {
  private:
   Sha256 sha_;
 };
-
-Result<std::string> compress(std::string_view data) {
-  std::string out(ZSTD_compressBound(data.size()), '\0');
-  const std::size_t size = ZSTD_compress(out.data(), out.size(), data.data(), data.size(), compression_level);
-  if (ZSTD_isError(size))
-    return Error{Error::Kind::internal, "cannot compress the initramfs", "", {ZSTD_getErrorName(size)}};
-  out.resize(size);
-  return out;
-}
 
 std::string architecture() {
   utsname name{};
@@ -161,8 +151,7 @@ class Builder {
       progress_("writing the initramfs");
       TRY_LET(const TarFile boot, TarFile::open(stage("boot.tar")));
       TRY_LET(const std::string archive, make_initramfs(boot, recipe_.boot, as_bytes(agent)));
-      TRY_LET(const std::string compressed, compress(archive));
-      return write_file_atomically(file, compressed, 0644);
+      return write_file_atomically(file, pack_lz4(archive), 0644);
     });
   }
 

@@ -112,4 +112,17 @@ Result<bool> has_pvh_entry(ByteView elf) {
   return false;
 }
 
+Result<> strip_program(Bytes& elf) {
+  TRY_LET(Elf64_Ehdr header, read_header(elf));
+  TRY_LET(const std::vector<Elf64_Phdr> segments, read_segments(elf));
+  std::uint64_t end = header.e_phoff + segments.size() * sizeof(Elf64_Phdr);
+  for (const Elf64_Phdr& each : segments) end = std::max(end, each.p_offset + each.p_filesz);
+  if (end > elf.size()) return not_elf("its segments are cut off");
+  elf.resize(end);
+  header.e_shoff = 0;
+  header.e_shnum = header.e_shstrndx = 0;
+  std::memcpy(elf.data(), &header, sizeof header);
+  return {};
+}
+
 }  // namespace sprite::image

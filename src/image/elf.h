@@ -23,4 +23,7 @@ Result<std::multimap<std::string, std::string>> read_module_info(ByteView elf);
 /// Whether the kernel `elf` can be started by its PVH entry (a Xen note of type 18), as QEMU does. Errors: invalid.
 Result<bool> has_pvh_entry(ByteView elf);
 
+/// Cuts off what the kernel does not load when it runs the program: symbols and debug information. Errors: invalid.
+Result<> strip_program(Bytes& elf);
+
 }  // namespace sprite::image

@@ -6,7 +6,7 @@
 namespace sprite::image {
 
 /// The uncompressed kernel (ELF, with an entry point for PVH boot) inside `bzimage`; saves the guest from unpacking it.
-/// Errors: invalid (not a bzImage, no LZ4 payload, no PVH entry): boot the bzImage itself then.
+/// Errors: invalid, corrupt (not a bzImage, no LZ4 payload, no PVH entry): boot the bzImage itself then.
 Result<Bytes> unpack_kernel(ByteView bzimage);
 
 }  // namespace sprite::image

@@ -101,15 +101,29 @@ TEST_CASE("what a program is linked with") {
   CHECK_FALSE(*has_pvh_entry(as_bytes(*program)));
 }
 
+TEST_CASE("a stripped program still runs, and is smaller") {
+  const test::TemporaryDirectory home;
+  const auto program = read_file("/proc/self/exe", 1 * GiB);
+  Bytes stripped(as_bytes(*program).begin(), as_bytes(*program).end());
+  REQUIRE(strip_program(stripped).has_value());
+  CHECK(stripped.size() < program->size() / 2);
+  REQUIRE(write_file_atomically(home / "program", as_text(stripped), 0755).has_value());
+  const auto finished = run_process({(home / "program").string(), "--version"});
+  REQUIRE(finished.has_value());
+  CHECK(finished->exit_status == 0);
+  CHECK(finished->out.find("2.") != std::string::npos);
+}
+
 TEST_CASE("no beginning of a program, and no garbage, makes the readers read too far") {
   const auto program = read_file("/bin/true", 1 * MiB);
   REQUIRE(program.has_value());
   for (std::size_t cut = 0; cut < program->size(); cut += 97) {
-    const Bytes part(as_bytes(*program).begin(), as_bytes(*program).begin() + static_cast<std::ptrdiff_t>(cut));
+    Bytes part(as_bytes(*program).begin(), as_bytes(*program).begin() + static_cast<std::ptrdiff_t>(cut));
     (void)read_linkage(part);  // under the sanitizers a read outside is the failure
     (void)read_module_info(part);
     (void)has_pvh_entry(part);
     (void)unpack_kernel(part);
+    (void)strip_program(part);
   }
   CHECK(read_linkage(as_bytes("#!/bin/sh\n")).error().kind == Error::Kind::invalid);
   CHECK(unpack_kernel(as_bytes(*program)).error().kind == Error::Kind::invalid);
