@@ -23,13 +23,13 @@ namespace sprite::image {
 namespace {
 
 /// Raised when the code of a stage changes what it makes.
-constexpr const char* stages_version = "2";
+constexpr const char *packages_version = "2", *rootfs_version = "2", *kernel_version = "2", *initramfs_version = "3";
 constexpr std::size_t agent_limit_bytes = 256 * MiB;
 
 /// A key from parts that cannot be confused with each other.
 class Key {
  public:
-  explicit Key(const std::string& stage) { add(stages_version).add(stage); }
+  Key(const char* version, const std::string& stage) { add(version).add(stage); }
   Key& add(const std::string& part) {
     sha_.add(as_bytes(std::to_string(part.size()) + ":" + part));
     return *this;
@@ -87,7 +87,7 @@ class Builder {
 
   Result<> unpack_packages() {
     const RootfsRecipe& rootfs = recipe_.rootfs;
-    rootfs_key_ = Key("rootfs.tar")
+    rootfs_key_ = Key(packages_version, "rootfs.tar")
                       .add(recipe_.suite)
                       .add(std::to_string(recipe_.timestamp_s))
                       .add(rootfs.packages)
@@ -98,8 +98,11 @@ class Builder {
     TRY(unpack("rootfs.tar", rootfs_key_,
                {recipe_.suite, Contents::system, rootfs.packages, rootfs.exclude, recipe_.sources, rootfs.customize,
                 recipe_.timestamp_s}));
-    boot_key_ =
-        Key("boot.tar").add(recipe_.suite).add(std::to_string(recipe_.timestamp_s)).add(recipe_.boot.packages).finish();
+    boot_key_ = Key(packages_version, "boot.tar")
+                    .add(recipe_.suite)
+                    .add(std::to_string(recipe_.timestamp_s))
+                    .add(recipe_.boot.packages)
+                    .finish();
     return unpack("boot.tar", boot_key_,
                   {recipe_.suite, Contents::files, recipe_.boot.packages, {}, {}, "", recipe_.timestamp_s});
   }
@@ -110,17 +113,23 @@ class Builder {
     if (request_.refresh || !is_done(name, stage(name), key)) {
       progress_(fmt::format("fetching and unpacking {} packages of {} for {}", what.packages.size(), what.suite, name));
       TRY_LET(const PackageSource source, choose_source(recipe_, request_.mirror));
-      TRY(bootstrap(what, source, stage(name)));
-      TRY_LET(const std::string sha256, sha256_of_file(stage(name)));
+      const Path made = stage(name + ".new");
+      TRY(bootstrap(what, source, made));
+      TRY_LET(const std::string sha256, sha256_of_file(made));
+      if (::rename(made.c_str(), stage(name).c_str()) != 0)
+        return system_error("cannot replace '" + stage(name).string() + "'");
       TRY(set_done(name, key, sha256));
     }
-    key = Key(name).add(record(name).at(1)).finish();
+    key = Key(packages_version, name).add(record(name).at(1)).finish();
     return {};
   }
 
   Result<> make_rootfs(Manifest& manifest) {
-    const std::string key =
-        Key(rootfs_file).add(rootfs_key_).add(std::to_string(recipe_.disk_bytes)).add(recipe_.disk_uuid).finish();
+    const std::string key = Key(rootfs_version, rootfs_file)
+                                .add(rootfs_key_)
+                                .add(std::to_string(recipe_.disk_bytes))
+                                .add(recipe_.disk_uuid)
+                                .finish();
     return make_file(rootfs_file, key, manifest, [&](const Path& file) -> Result<> {
       progress_("writing the root filesystem");
       TRY_LET(const TarFile tree, TarFile::open(stage("rootfs.tar")));
@@ -130,7 +139,7 @@ class Builder {
   }
 
   Result<> make_kernel(Manifest& manifest) {
-    return make_file(kernel_file, Key(kernel_file).add(boot_key_).finish(), manifest,
+    return make_file(kernel_file, Key(kernel_version, kernel_file).add(boot_key_).finish(), manifest,
                      [&](const Path& file) -> Result<> {
                        TRY_LET(const TarFile boot, TarFile::open(stage("boot.tar")));
                        TRY_LET(const std::string release, kernel_release(boot));
@@ -141,7 +150,7 @@ class Builder {
   }
 
   Result<> make_initramfs_file(const std::string& agent, Manifest& manifest) {
-    const std::string key = Key(initramfs_file)
+    const std::string key = Key(initramfs_version, initramfs_file)
                                 .add(boot_key_)
                                 .add(recipe_.boot.programs)
                                 .add(recipe_.boot.modules)

@@ -226,6 +226,7 @@ Result<> library_error(const Path& image, errcode_t code) {
 
 Result<> make_ext4(const Path& image, const Ext4Options& options, const TarFile& tree) {
   initialize_ext2_error_table();
+  ::unlink(image.c_str());  // never into a file that has another name elsewhere
   TRY(make_empty(image, options));
   ext2_filsys fs = nullptr;
   TRY(library_error(image, ext2fs_open(image.c_str(), EXT2_FLAG_RW | EXT2_FLAG_64BITS, 0, 0, unix_io_manager, &fs)));
