@@ -145,14 +145,12 @@ asio::awaitable<Result<>> send_message(std::shared_ptr<Core> core, std::string b
   co_return Result<>{};
 }
 
-/// The closing handshake from our side, then the rest of the connection's life.
+/// The closing handshake from our side. The peer's answer to it says that it has read everything.
 asio::awaitable<void> finish(std::shared_ptr<Core> core, unsigned short code) {
-  {
-    Deadline deadline(core->stream(),
-                      std::chrono::hours(1));  // a peer behind a pager reads late; one that is gone fails at once
-    (void)co_await core->socket.async_close(ws::close_reason(code), as_result);
-  }
-  co_await linger(stream_of(core));
+  // Long: a peer behind a pager reads late, and one that is gone fails at once.
+  Deadline deadline(core->stream(), std::chrono::hours(1));
+  (void)co_await core->socket.async_close(ws::close_reason(code), as_result);
+  core->stream().close();
 }
 
 class BeastWebSocket final : public WebSocket {
