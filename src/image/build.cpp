@@ -183,7 +183,7 @@ class Builder {
 
   Result<Manifest> finish(const std::string& agent, Manifest manifest) {
     manifest.name = recipe_.name;
-    manifest.digest = digest_of(manifest.files);
+    manifest.digest = digest_of(manifest.files, recipe_.boot.arguments);
     manifest.architecture = architecture();
     manifest.suite = recipe_.suite;
     manifest.kernel_arguments = recipe_.boot.arguments;
@@ -191,8 +191,7 @@ class Builder {
     manifest.disk_bytes = recipe_.disk_bytes;
     manifest.created = now();
     const auto before = read_manifest(request_.output);
-    if (before && before->digest == manifest.digest && before->kernel_arguments == manifest.kernel_arguments)
-      return *before;
+    if (before && before->digest == manifest.digest) return *before;
     for (const char* name : {"rootfs.tar", "boot.tar"}) {
       TRY_LET(const TarFile tree, TarFile::open(stage(name)));
       TRY_LET(const auto packages, read_packages(tree));

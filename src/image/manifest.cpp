@@ -54,18 +54,19 @@ Result<> check(const Manifest& manifest) {
   std::sort(names.begin(), names.end());
   if (names != std::vector<std::string>{initramfs_file, rootfs_file, kernel_file})
     return corrupt("it must name the files initramfs.img, rootfs.img and vmlinuz");
-  if (manifest.digest != digest_of(manifest.files)) return corrupt("its digest is not that of its files");
+  if (manifest.digest != digest_of(manifest.files, manifest.kernel_arguments))
+    return corrupt("its digest is not that of its files");
   return {};
 }
 
 }  // namespace
 
-std::string digest_of(const std::vector<ImageFile>& files) {
+std::string digest_of(const std::vector<ImageFile>& files, const std::string& kernel_arguments) {
   std::map<std::string, std::string> sorted;
   for (const ImageFile& each : files) sorted[each.name] = each.sha256;
   std::string text;
   for (const auto& [name, sha256] : sorted) text += sha256 + "  " + name + "\n";
-  return sha256_of_text(text);
+  return sha256_of_text(text + kernel_arguments);
 }
 
 Result<Manifest> parse_manifest(std::string_view text) {

@@ -35,8 +35,9 @@ struct Manifest {
   std::map<std::string, std::string> packages{};  ///< Of the root filesystem and of what boots it: name to version.
 };
 
-/// The digest that names an image: SHA-256 over "<sha256>  <name>\n" of its files, sorted by name.
-std::string digest_of(const std::vector<ImageFile>& files);
+/// The digest that names an image, over all that decides how it runs: SHA-256 over "<sha256>  <name>\n" of its files,
+/// sorted by name, and the kernel's arguments.
+std::string digest_of(const std::vector<ImageFile>& files, const std::string& kernel_arguments);
 
 /// Errors: corrupt (not a manifest; its digest is not that of its files; a file of another name or with a bad digest).
 Result<Manifest> parse_manifest(std::string_view json);

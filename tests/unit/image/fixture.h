@@ -40,7 +40,7 @@ inline image::Manifest make_image(const Path& directory, const std::string& name
     if (!described) die("cannot describe a test's file");
     manifest.files.push_back(*described);
   }
-  manifest.digest = image::digest_of(manifest.files);
+  manifest.digest = image::digest_of(manifest.files, manifest.kernel_arguments);
   write_text(directory / image::manifest_file, image::to_json(manifest));
   return manifest;
 }

@@ -42,16 +42,17 @@ TEST_CASE("a manifest that lies or lacks something is refused") {
   }
 }
 
-TEST_CASE("the digest of an image depends on each file and on nothing else") {
+TEST_CASE("the digest of an image depends on each file, the kernel's arguments, and nothing else") {
   const test::TemporaryDirectory home;
   const Manifest a = test::make_image(home / "a", "base", "one"), b = test::make_image(home / "b", "other", "one");
   CHECK(a.digest == b.digest);
   std::vector<ImageFile> files = a.files;
   std::reverse(files.begin(), files.end());
-  CHECK(digest_of(files) == a.digest);
+  CHECK(digest_of(files, a.kernel_arguments) == a.digest);
+  CHECK(digest_of(files, "quiet") != a.digest);
   for (ImageFile& each : files) {
     const std::string before = std::exchange(each.sha256, std::string(64, '0'));
-    CHECK(digest_of(files) != a.digest);
+    CHECK(digest_of(files, a.kernel_arguments) != a.digest);
     each.sha256 = before;
   }
 }
