@@ -70,7 +70,8 @@ class World {
     return finish(*socket);
   }
 
-  static asio::awaitable<Seen> read_to_end(http::WebSocket& socket, Seen seen) {
+  static asio::awaitable<Seen> read_to_end(http::WebSocket& socket, Seen before) {
+    Seen seen = std::move(before);  // GCC 12 breaks a coroutine that returns its own parameter
     while (co_await read_one(socket, seen)) {
     }
     seen.close_code = socket.close_code();
