@@ -162,23 +162,23 @@ http::Router make_router(Sprites& sprites, std::chrono::milliseconds heartbeat) 
   const auto add = [&](std::string method, std::string path, Work work) {
     router.add(std::move(method), std::move(path), answering(sprites, std::move(work)));
   };
-  const auto add_below = [&](std::string method, std::string path, Work work) {
-    router.add(std::move(method), "/v1/sprites/{name}/" + path, versioned(answering(sprites, std::move(work))));
+  const auto add_one = [&](std::string method, std::string path, Work work) {
+    router.add(std::move(method), "/v1/sprites/{name}" + path, versioned(answering(sprites, std::move(work))));
   };
   add("GET", "/v1/daemon", daemon_status);
   add("POST", "/v1/sprites", create);
   router.add("GET", "/v1/sprites",
              [&sprites, heartbeat](Exchange& exchange) { return serve_list(exchange, sprites, heartbeat); });
-  add("GET", "/v1/sprites/{name}", get);
-  add("PUT", "/v1/sprites/{name}", update);
-  add("DELETE", "/v1/sprites/{name}", destroy);
-  add_below("POST", "start", start);
-  add_below("POST", "stop", stop);
-  add_below("POST", "restart", restart);
-  add_below("GET", "check", check);
-  add_below("GET", "logs", logs);
-  add_below("HEAD", "exec", head_exec);
-  add_below("*", "control", no_control);
+  add_one("GET", "", get);
+  add_one("PUT", "", update);
+  add_one("DELETE", "", destroy);
+  add_one("POST", "/start", start);
+  add_one("POST", "/stop", stop);
+  add_one("POST", "/restart", restart);
+  add_one("GET", "/check", check);
+  add_one("GET", "/logs", logs);
+  add_one("HEAD", "/exec", head_exec);
+  add_one("*", "/control", no_control);
   router.add("GET", "/v1/sprites/{name}/exec", versioned(exec(sprites)));
   router.add("*", "/v1/sprites/{name}/{rest...}",
              versioned([&sprites](Exchange& exchange) { return forward(exchange, sprites); }));

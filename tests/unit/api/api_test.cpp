@@ -219,6 +219,7 @@ TEST_CASE("everything below a sprite carries Sprite-Version, errors too; nothing
   World world;
   world.create("api");
   REQUIRE(world.fetch("POST", "/v1/sprites/api/stop").status == 200);
+  CHECK(header(world.fetch("GET", "/v1/sprites/api"), "Sprite-Version") == SPRITE_VERSION);
   const auto head = world.fetch("HEAD", "/v1/sprites/api/exec");
   CHECK(head.status == 200);
   CHECK(header(head, "Sprite-Version") == SPRITE_VERSION);
