@@ -58,6 +58,15 @@ Result<Facts> learn_facts(virConnectPtr connection, AcceleratorDecision decision
                .machine_type = platform.machine_type};
 }
 
+/// Of two drivers with one root libvirt lets only the first one in.
+Error opening_error(const std::string& uri) {
+  Error error = libvirt_error("cannot open libvirt at '" + uri + "'");
+  if (error.because.empty() || error.because.front().find("driver.pid") == std::string::npos) return error;
+  error.kind = Error::Kind::busy;
+  error.hint = "another process uses it: `sprite daemon status` shows whether that is the daemon";
+  return error;
+}
+
 Result<> require_qemu() {
   if (find_program("qemu-system-x86_64")) return {};
   return Error{Error::Kind::unavailable,
@@ -80,7 +89,7 @@ Result<Opened> open_connection(const LibvirtOptions& options) {
   Opened opened;
   opened.events = std::make_unique<EventLoop>();
   opened.connection.reset(virConnectOpen(uri.c_str()));
-  if (!opened.connection) return libvirt_error("cannot open libvirt at '" + uri + "'");
+  if (!opened.connection) return opening_error(uri);
   TRY_LET(opened.platform, learn_platform(opened.connection.get(), decision.accelerator));
   const NetworkDecision network = detect_network(options.directory / "probe");
   opened.platform.network = network.network;

@@ -18,8 +18,8 @@ struct LibvirtOptions {
 
 /// Opens the hypervisor; machines that an earlier process started are found again, and what ended ones left behind is
 /// removed. The first time in a directory libvirt probes QEMU for 4-8 s. One embedded directory per process. Errors:
-/// unavailable (no QEMU, no libvirt, no user libvirt-qemu as root, KVM demanded in vain), invalid (path too long), as
-/// system_error.
+/// unavailable (no QEMU, no libvirt, no user libvirt-qemu as root, KVM demanded in vain), busy (another process has it
+/// open), invalid (path too long), as system_error.
 Result<std::unique_ptr<Hypervisor>> open_libvirt(LibvirtOptions options);
 
 }  // namespace sprite::vm

@@ -273,6 +273,19 @@ TEST_CASE("what doctor asks") {
   CHECK((facts.network == "passt") == facts.network_reason.empty());
 }
 
+TEST_CASE("child: be the second" * doctest::skip()) {
+  const auto opened = open_libvirt(
+      {.uri = {}, .directory = Rig::instance().directory() / "libvirt", .accelerator = {}, .on_notice = {}});
+  REQUIRE_FALSE(opened);
+  CHECK(opened.error().kind == Error::Kind::busy);
+  CHECK(opened.error().hint.find("daemon") != std::string::npos);
+}
+
+TEST_CASE("a second daemon is told that there is a first") {
+  const auto hypervisor = Rig::instance().open();
+  CHECK(Rig::instance().run_child("child: be the second") == 0);
+}
+
 TEST_CASE("without QEMU the hypervisor says what to install") {
   const std::string path = std::getenv("PATH");
   ::setenv("PATH", "/nonexistent", 1);
