@@ -18,26 +18,6 @@ struct Options {
   bool tty = false, by_post = false, detachable = false, no_port_forward = false;
 };
 
-/// "K=v,K2=v2" as in the original CLI; a part without '=' belongs to the value before it, so that values may hold
-/// commas.
-Result<std::vector<std::string>> parse_environment(const std::vector<std::string>& texts) {
-  std::vector<std::string> pairs;
-  for (const std::string& text : texts) {
-    bool first = true;
-    for (const std::string& part : split(text, ',')) {
-      const bool begins_pair = part.find('=') != std::string::npos && part.front() != '=';
-      if (begins_pair)
-        pairs.push_back(part);
-      else if (first)
-        return Error{Error::Kind::invalid, "option --env cannot be '" + text + "'", "give NAME=VALUE", {}};
-      else
-        pairs.back() += "," + part;
-      first = false;
-    }
-  }
-  return pairs;
-}
-
 /// What a program on a terminal wants to know of ours.
 void add_terminal_variables(std::vector<std::string>& environment) {
   for (const char* name : {"TERM", "COLORTERM", "LANG", "LC_ALL"}) {

@@ -17,6 +17,7 @@
 #include <chrono>
 #include <optional>
 
+#include "base/text.h"
 #include "cli/blocking_io.h"
 #include "wire/exec_frames.h"
 
@@ -54,7 +55,9 @@ class ExecConnection {
 
   asio::awaitable<Result<Socket>> open(const Client& client) {
     CO_TRY_LET(Stream stream, co_await http::connect(client.endpoint()));
-    const http::Request upgrade = client.prepared({"GET", exec_target(request_), "", "", {}});
+    http::Request upgrade;
+    upgrade.target = exec_target(request_);
+    upgrade = client.prepared(std::move(upgrade));
     co_return co_await http::open_websocket(std::move(stream), upgrade);
   }
 
@@ -243,6 +246,25 @@ class ExecConnection {
 };
 
 }  // namespace
+
+/// commas.
+Result<std::vector<std::string>> parse_environment(const std::vector<std::string>& texts) {
+  std::vector<std::string> pairs;
+  for (const std::string& text : texts) {
+    bool first = true;
+    for (const std::string& part : split(text, ',')) {
+      const bool begins_pair = part.find('=') != std::string::npos && part.front() != '=';
+      if (begins_pair)
+        pairs.push_back(part);
+      else if (first)
+        return Error{Error::Kind::invalid, "option --env cannot be '" + text + "'", "give NAME=VALUE", {}};
+      else
+        pairs.back() += "," + part;
+      first = false;
+    }
+  }
+  return pairs;
+}
 
 std::string exec_target(const ExecRequest& request) {
   std::string target = "/v1/sprites/" + request.sprite + "/exec";

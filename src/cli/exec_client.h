@@ -21,6 +21,10 @@ struct ExecRequest {
   WindowSize size{};
 };
 
+/// "K=v,K2=v2" as the original CLI takes it; a part without '=' belongs to the value before it, so that values may hold
+/// commas. Errors: invalid.
+Result<std::vector<std::string>> parse_environment(const std::vector<std::string>& texts);
+
 /// Path and query of the request.
 std::string exec_target(const ExecRequest& request);
 

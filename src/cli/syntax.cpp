@@ -5,6 +5,7 @@
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "base/text.h"
 
@@ -61,8 +62,14 @@ void Syntax::option(const std::string& names, const std::string& value, std::str
 
 void Syntax::option(const std::string& names, const std::string& value, std::optional<std::uint64_t>& into,
                     const std::string& help) {
-  const auto take = [&into](const std::uint64_t& number) { into = number; };
-  parser_->app.add_option_function<std::uint64_t>(names, take, help)
+  const auto take = [&into](const std::string& text) {
+    std::uint64_t number = 0;
+    const auto [rest, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (failed != std::errc{} || rest != text.data() + text.size())
+      throw CLI::ValidationError("'" + text + "' is not a whole number");
+    into = number;
+  };
+  parser_->app.add_option_function<std::string>(names, take, help)
       ->type_name(value)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
 }
@@ -91,6 +98,15 @@ Error Syntax::wrong(std::string what, std::string hint) const {
   return Error{Error::Kind::invalid, std::move(what), std::move(hint), {}};
 }
 
+/// The long option that `word` may have been meant to be; letters are too short to guess.
+std::optional<std::string> Syntax::nearest_option(const std::string& word) const {
+  std::vector<std::string> names;
+  for (const Parameter& parameter : parameters())
+    for (const std::string& name : parameter.names)
+      if (name.starts_with("--")) names.push_back(name);
+  return word.size() > 3 ? nearest(word, names) : std::nullopt;
+}
+
 /// The word with the option's dashes put right: -tty to --tty.
 Result<std::string> Syntax::known_option(const std::string& word) const {
   const CLI::App& app = parser_->app;
@@ -98,11 +114,8 @@ Result<std::string> Syntax::known_option(const std::string& word) const {
   const std::string long_word = is_long ? word : "-" + word;
   if (app.get_option_no_throw(name_of(long_word)) && (is_long || word.size() > 2)) return long_word;
   if (!is_long && app.get_option_no_throw(word.substr(0, 2))) return word;
-  std::vector<std::string> names;
-  for (const Parameter& parameter : parameters())
-    if (parameter.is_option) names.insert(names.end(), parameter.names.begin(), parameter.names.end());
-  const auto near = nearest(name_of(long_word), names);
-  if (near) return wrong("unknown option '" + name_of(word) + "'", "did you mean '" + *near + "'?");
+  if (const auto near = nearest_option(name_of(long_word)))
+    return wrong("unknown option '" + name_of(word) + "'", "did you mean '" + *near + "'?");
   if (rest_ && rest_->begins == Rest::after_dashes)
     return wrong("unknown option '" + name_of(word) + "'", "put `--` before options that are not for sprite");
   return wrong("unknown option '" + name_of(word) + "' of `sprite " + verb_ + "`");

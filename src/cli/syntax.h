@@ -76,6 +76,7 @@ class Syntax {
     Rest begins = Rest::after_dashes;
   };
   Result<std::vector<std::string>> normalise(const std::vector<std::string>& words);
+  std::optional<std::string> nearest_option(const std::string& word) const;
   Result<std::string> known_option(const std::string& word) const;
   Error wrong(std::string what, std::string hint = "") const;
 
