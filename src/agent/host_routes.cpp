@@ -58,7 +58,8 @@ asio::awaitable<void> serve_shutdown(http::Exchange& exchange, Machine& machine)
 }
 
 asio::awaitable<void> serve_freeze(http::Exchange& exchange, Machine& machine) {
-  co_await respond_with(exchange, machine.freeze());
+  auto frozen = co_await machine.freeze();
+  co_await respond_with(exchange, std::move(frozen));
 }
 
 asio::awaitable<void> serve_thaw(http::Exchange& exchange, Machine& machine) {

@@ -30,7 +30,7 @@ class Machine {
   /// Ends the machine; returns, for it takes a moment.
   virtual void power_off() = 0;
   /// Holds back every write to the disk until thaw(), at most 30 s. Errors: unavailable.
-  virtual Result<> freeze() = 0;
+  virtual asio::awaitable<Result<>> freeze() = 0;
   virtual Result<> thaw() = 0;
 };
 

@@ -43,6 +43,18 @@ Result<int> boot() {
   std::abort();
 }
 
+/// Keeps the socket and nothing else of what crun left open.
+int spawner(int socket) {
+  const auto fd = static_cast<unsigned>(socket);
+  if (socket < 3) return 2;
+  if (socket > 3) (void)::close_range(3, fd - 1, 0);
+  (void)::close_range(fd + 1, ~0U, 0);
+  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  for (int i = 0; i < 3; ++i) (void)::dup2(null, i);
+  ::close(null);
+  return agent::run_spawner(Fd(socket), agent::SpawnerOptions{"sprite", ::getpid() == 1});
+}
+
 int usage() {
   fmt::print(stderr,
              "usage: sprite-agent                     as PID 1 of a VM\n"
@@ -55,11 +67,7 @@ int usage() {
 
 int main(int count, char** arguments) {
   const std::vector<std::string_view> words(arguments, arguments + count);
-  if (words.size() == 3 && words[1] == "spawner") {
-    const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-    for (int i = 0; i < 3; ++i) ::dup2(null.get(), i);
-    return agent::run_spawner(Fd(std::atoi(arguments[2])), agent::SpawnerOptions{"sprite", ::getpid() == 1});
-  }
+  if (words.size() == 3 && words[1] == "spawner") return spawner(std::atoi(arguments[2]));
   if (words.size() == 4 && words[1] == "--listen" && words[2].starts_with("unix:") && words[3] == "--no-container")
     return agent::run_plain_agent(words[2].substr(5));
   if (::getpid() == 1) init();

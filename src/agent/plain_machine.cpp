@@ -47,7 +47,7 @@ asio::awaitable<Result<>> PlainMachine::stop() { co_return co_await spawner_->te
 
 void PlainMachine::power_off() { ::kill(::getpid(), SIGTERM); }
 
-Result<> PlainMachine::freeze() { return {}; }
+asio::awaitable<Result<>> PlainMachine::freeze() { co_return Result<>{}; }
 
 Result<> PlainMachine::thaw() { return {}; }
 

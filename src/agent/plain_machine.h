@@ -17,7 +17,7 @@ class PlainMachine final : public Machine {
   asio::awaitable<Result<std::shared_ptr<SpawnerClient>>> spawner() override;
   asio::awaitable<Result<>> stop() override;
   void power_off() override;
-  Result<> freeze() override;
+  asio::awaitable<Result<>> freeze() override;
   Result<> thaw() override;
 
   pid_t spawner_pid() const { return spawner_pid_; }

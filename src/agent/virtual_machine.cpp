@@ -186,17 +186,18 @@ void VirtualMachine::power_off() {
   ::reboot(RB_POWER_OFF);
 }
 
-Result<> VirtualMachine::freeze() {
-  TRY(set_frozen(FIFREEZE, EBUSY));
+asio::awaitable<Result<>> VirtualMachine::freeze() {
+  CO_TRY(co_await blocking([] { return set_frozen(FIFREEZE, EBUSY); }));
   thaw_timer_.expires_after(frozen_max);
   thaw_timer_.async_wait([this](boost::system::error_code stopped) {
     if (stopped) return;
     log::warning("the disk was frozen for {} s: thawed", frozen_max.count());
     (void)thaw();
   });
-  return {};
+  co_return Result<>{};
 }
 
+/// Not on the worker, which may itself be waiting to write to the frozen disk.
 Result<> VirtualMachine::thaw() {
   thaw_timer_.cancel();
   if (!mounted_) return {};

@@ -26,7 +26,7 @@ class VirtualMachine final : public Machine {
   asio::awaitable<Result<std::shared_ptr<SpawnerClient>>> spawner() override;
   asio::awaitable<Result<>> stop() override;
   void power_off() override;
-  Result<> freeze() override;
+  asio::awaitable<Result<>> freeze() override;
   Result<> thaw() override;
 
  private:
