@@ -78,6 +78,29 @@ struct World {
   http::Server server;
 };
 
+/// A transport that tells when it is closed.
+class CloseWatch final : public Transport {
+ public:
+  CloseWatch(Stream inner, bool& closed) : inner_(std::move(inner)), closed_(closed) {}
+  ~CloseWatch() override { closed_ = true; }
+  asio::any_io_executor executor() override { return inner_.get_executor(); }
+  void read_some(asio::mutable_buffer into, Callback done) override {
+    inner_.transport().read_some(into, std::move(done));
+  }
+  void write_some(asio::const_buffer from, Callback done) override {
+    inner_.transport().write_some(from, std::move(done));
+  }
+  void shutdown_send() override { inner_.shutdown_send(); }
+  void close() override {
+    closed_ = true;
+    inner_.close();
+  }
+
+ private:
+  Stream inner_;
+  bool& closed_;
+};
+
 std::size_t occurrences(const std::string& text, const std::string& of) {
   std::size_t count = 0;
   for (auto at = text.find(of); at != std::string::npos; at = text.find(of, at + of.size())) ++count;
@@ -191,6 +214,29 @@ TEST_CASE("HEAD is answered without a body and the connection goes on") {
     auto next = world.fetch(stream, {"GET", "/hello/x"});
     REQUIRE(next);
     CHECK(next->body == "hello x");
+  }
+}
+
+TEST_CASE("the answer to HEAD ends with its head") {
+  World world;
+  const std::string answer = world.raw("HEAD /hello/x HTTP/1.1\r\nConnection: close\r\n\r\n");
+  CHECK(answer.find("Content-Length: 7\r\n") != std::string::npos);
+  CHECK(answer.ends_with("\r\n\r\n"));
+}
+
+TEST_CASE("the last answer is not destroyed on its way: the server closes after the client") {
+  World world;
+  for (const char* last : {"GET /hello/x HTTP/1.1\r\nConnection: close\r\n\r\n", "nonsense\r\n\r\n"}) {
+    auto [client, theirs] = world.loop.pair();
+    bool closed = false;
+    world.server.serve(Stream(std::make_unique<CloseWatch>(std::move(theirs), closed)));
+    world.loop.run(test::write_all(client, last));
+    CHECK_FALSE(world.loop.run(test::read_all(client)).empty());
+    world.loop.run_for(50ms);
+    CHECK_FALSE(closed);
+    client.close();
+    world.loop.run_for(50ms);
+    CHECK(closed);
   }
 }
 

@@ -48,6 +48,8 @@ TEST_CASE("relay ends when both ends have, and when either breaks") {
     if (broken) {
       server.close();  // with "x" unread: a reset
       CHECK(loop.run(test::read_all(client)).empty());
+      loop.run_for(10ms);
+      CHECK(ended);
     } else {
       CHECK(loop.run(test::read_until(server, "x")) == "x");
       server.shutdown_send();
