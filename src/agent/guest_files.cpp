@@ -11,10 +11,15 @@ namespace {
 
 constexpr std::string_view own_address = "127.0.1.1";
 
+/// Not made durable: the machine is told who it is at every start.
 Result<> replace_if_different(const Path& path, const std::string& text, mode_t mode = 0644) {
   if (const auto present = read_file(path, 1 * MiB); present && *present == text) return {};
-  TRY(write_file_atomically(path, text, mode));
-  if (::chmod(path.c_str(), mode) != 0) return system_error("cannot set the mode of '" + path.string() + "'");
+  const Path fresh = path.string() + ".new";
+  ::unlink(fresh.c_str());
+  TRY_LET(const Fd file, open_file(fresh, O_WRONLY | O_CREAT | O_EXCL, mode));
+  TRY(write_all(file.get(), as_bytes(text)));
+  if (::fchmod(file.get(), mode) != 0 || ::rename(fresh.c_str(), path.c_str()) != 0)
+    return system_error("cannot replace '" + path.string() + "'");
   return {};
 }
 

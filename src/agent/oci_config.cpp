@@ -126,7 +126,7 @@ json::object linux_part(const ContainerOptions& options) {
       {"resources", {{"devices", device_rules()}}},
       {"devices", devices()},
       {"sysctl", {{"net.ipv4.ping_group_range", "0 2147483647"}}},
-      {"maskedPaths", {"/proc/kcore", "/proc/keys", "/proc/timer_list"}},
+      {"maskedPaths", {"/proc/keys", "/proc/timer_list"}},
       {"readonlyPaths",
        {"/proc/bus", "/proc/irq", "/proc/sysrq-trigger", "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe",
         "/proc/sys/kernel/hotplug", "/proc/sys/kernel/poweroff_cmd", "/proc/sys/kernel/usermodehelper"}}};

@@ -10,6 +10,7 @@
 #include <boost/asio/post.hpp>
 #include <cerrno>
 
+#include "agent/utf8.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -263,8 +264,8 @@ asio::awaitable<bool> Session::wait_ended(std::chrono::milliseconds limit) {
 
 std::string Session::command() const {
   const Program& program = options_.program;
-  if (!program.argv.empty()) return join(program.argv, " ");
-  return program.path.empty() ? "(login shell)" : program.path;
+  if (!program.argv.empty()) return to_utf8(join(program.argv, " "));
+  return program.path.empty() ? "(login shell)" : to_utf8(program.path);
 }
 
 wire::Session Session::describe() const {
@@ -273,7 +274,7 @@ wire::Session Session::describe() const {
   wire::Session session;
   session.id = id_;
   session.command = command();
-  session.workdir = options_.program.directory.empty() ? "/home/sprite" : options_.program.directory;
+  session.workdir = options_.program.directory.empty() ? "/home/sprite" : to_utf8(options_.program.directory);
   session.created = format_time(created_);
   session.last_activity = format_time(last_activity_);
   session.bytes_per_second = static_cast<double>(output_bytes_) / lived_s;

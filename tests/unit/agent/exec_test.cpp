@@ -71,6 +71,13 @@ TEST_CASE("environment and directory: the login's, the machine's, the request's"
   CHECK(seen.out == "/usr\n1 a=b /else\nyes\n");
 }
 
+TEST_CASE("a command that is no UTF-8 runs, and the texts about it stay texts") {
+  World world;
+  const Seen seen = world.exec("cmd=echo&cmd=-n&cmd=%FF%00lost");
+  CHECK(seen.out == "\xff");  // no argument can hold a zero byte
+  CHECK(json::parse(seen.texts[0]).at("command").as_string().find("\xef\xbf\xbd") != std::string::npos);
+}
+
 TEST_CASE("path names the program, cmd its arguments") {
   World world;
   CHECK(world.exec("path=sh&cmd=other-name&cmd=-c&cmd=echo+$0").out == "other-name\n");

@@ -10,6 +10,7 @@
 #include "agent/process_table.h"
 #include "agent/spawner_messages.h"
 #include "agent/users.h"
+#include "agent/utf8.h"
 
 using namespace sprite;
 using namespace sprite::agent;
@@ -128,4 +129,14 @@ TEST_CASE("the container has neither the disk nor the means to break the VM") {
 TEST_CASE("the filter lets the resolver through before it closes the host's network") {
   const std::string rules = filter_rules();
   CHECK(rules.find("10.0.2.3") < rules.find("10.0.2.0/24 drop"));
+}
+
+TEST_CASE("bytes become UTF-8, whatever they are") {
+  CHECK(to_utf8("plain \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80") == "plain \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80");
+  for (const char* bad : {"\xff", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
+                          "\xe2\x82", "\x80"}) {
+    const std::string made = to_utf8(bad);
+    CHECK(made.find("\xef\xbf\xbd") == 0);
+    CHECK(to_utf8(made) == made);
+  }
 }
