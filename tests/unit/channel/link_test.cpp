@@ -235,3 +235,26 @@ TEST_CASE("ten thousand streams in a row leave nothing behind") {
     REQUIRE(ended == error::eof);
   }
 }
+
+TEST_CASE("a small message does not wait for a large one") {
+  World world;
+  auto [bulk, bulk_reader] = world.connect();
+  auto [small, small_reader] = world.connect();
+  const Bytes endless(64 * MiB);
+  std::size_t arrived = 0;
+  bulk.async_write_some(asio::buffer(endless), [](auto, auto) {});
+  Bytes buffer(256 * KiB);
+  std::function<void()> read_on = [&] {
+    bulk_reader.async_read_some(asio::buffer(buffer), [&](auto failed, std::size_t count) {
+      arrived += count;
+      if (!failed) read_on();
+    });
+  };
+  read_on();
+  REQUIRE(run_until(world.io, [&] { return arrived > 1 * MiB; }));
+  const std::size_t before = arrived;
+  CHECK(run(world.io, write_all(small, as_bytes("soon"))));
+  CHECK(as_text(run(world.io, read_count(small_reader, 4))) == "soon");
+  CHECK(arrived - before < 3 * MiB);
+  CHECK(arrived < endless.size());
+}
