@@ -30,11 +30,10 @@ asio::awaitable<Result<http::Response>> call(Stream stream, http::Request reques
 
 }  // namespace
 
-asio::awaitable<Result<wire::AgentStatus>> configure(Stream stream, wire::Configure identity,
-                                                     std::chrono::milliseconds limit) {
+asio::awaitable<Result<>> configure(Stream stream, wire::Configure identity, std::chrono::milliseconds limit) {
   http::Request request("POST", "/host/configure", wire::to_json(identity));
-  CO_TRY_LET(const http::Response response, co_await call(std::move(stream), std::move(request), limit));
-  co_return wire::from_json<wire::AgentStatus>(response.body);
+  CO_TRY(co_await call(std::move(stream), std::move(request), limit));
+  co_return Result<>{};
 }
 
 asio::awaitable<Result<wire::AgentStatus>> status(Stream stream, std::chrono::milliseconds limit) {

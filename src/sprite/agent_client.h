@@ -11,8 +11,7 @@ namespace sprite::agent_client {
 
 /// Gives the machine its identity, clock and entropy; returns when programs may run in it. Safe to repeat.
 /// Errors: those the agent answered; unavailable (no answer within `limit`).
-boost::asio::awaitable<Result<wire::AgentStatus>> configure(Stream stream, wire::Configure identity,
-                                                            std::chrono::milliseconds limit);
+boost::asio::awaitable<Result<>> configure(Stream stream, wire::Configure identity, std::chrono::milliseconds limit);
 /// Errors: unavailable.
 boost::asio::awaitable<Result<wire::AgentStatus>> status(Stream stream, std::chrono::milliseconds limit);
 /// Ends programs, unmounts, and has the power go off soon after the answer. Errors: unavailable.

@@ -50,7 +50,8 @@ std::uint64_t bytes_on_disk(const Path& folder) {
   std::error_code ignored;
   for (const auto& file : std::filesystem::directory_iterator(folder, ignored)) {
     struct stat info {};
-    if (::lstat(file.path().c_str(), &info) == 0 && info.st_nlink == 1) bytes += static_cast<std::uint64_t>(info.st_blocks) * 512;
+    if (::lstat(file.path().c_str(), &info) == 0 && info.st_nlink == 1)
+      bytes += static_cast<std::uint64_t>(info.st_blocks) * 512;
   }
   return bytes;
 }
@@ -105,10 +106,11 @@ asio::awaitable<void> Fleet::go_on_with_machines() {
   }
   auto hypervisor = co_await host_.hypervisor();
   if (!hypervisor) co_return;  // the next action meets and tells the same error
-  auto ids = co_await on_pool(host_.pool(), [machines = *hypervisor] { return machines->list(); });
+  auto list = [machines = *hypervisor] { return machines->list(); };
+  auto ids = co_await on_pool(host_.pool(), list);
   if (!ids) co_return;
   for (auto& [entry, turn] : served) {
-    const bool there = std::ranges::find(*ids, entry->record.id) != ids->end();
+    const bool there = std::ranges::find(*ids, Host::machine_id(entry->record.id)) != ids->end();
     auto go_on = [](std::shared_ptr<Fleet> self, EntryPtr its_entry, bool is_there,
                     std::shared_ptr<Turns::Turn>) -> asio::awaitable<void> {
       co_await self->go_on_with(its_entry, is_there);
@@ -117,8 +119,11 @@ asio::awaitable<void> Fleet::go_on_with_machines() {
   }
   served.clear();
   for (const std::string& id : *ids) {
-    const bool known = std::ranges::any_of(entries_, [&](const auto& each) { return each.second->record.id == id; });
-    if (!known) (void)co_await on_pool(host_.pool(), [machines = *hypervisor, id] { return machines->destroy(id); });
+    const bool known =
+        std::ranges::any_of(entries_, [&](const auto& each) { return Host::machine_id(each.second->record.id) == id; });
+    if (known) continue;
+    auto destroy = [machines = *hypervisor, id] { return machines->destroy(id); };
+    (void)co_await on_pool(host_.pool(), destroy);
   }
 }
 
@@ -136,14 +141,16 @@ asio::awaitable<void> Fleet::go_on_with(EntryPtr entry, bool there) {
 }
 
 asio::awaitable<void> Fleet::machine_ended(std::string id, std::string reason) {
-  const auto found = std::ranges::find_if(entries_, [&](const auto& each) { return each.second->record.id == id; });
+  const auto found =
+      std::ranges::find_if(entries_, [&](const auto& each) { return Host::machine_id(each.second->record.id) == id; });
   if (found == entries_.end()) co_return;
   const EntryPtr entry = found->second;
   const Turns::Turn turn = co_await entry->turns.take();
   if (!entry->machine.on()) co_return;  // we ended it ourselves
   auto hypervisor = co_await host_.hypervisor();
   if (!hypervisor) co_return;
-  const auto state = co_await on_pool(host_.pool(), [machines = *hypervisor, id] { return machines->state(id); });
+  auto look = [machines = *hypervisor, id] { return machines->state(id); };
+  const auto state = co_await on_pool(host_.pool(), look);
   if (!state || *state != vm::State::absent) co_return;  // started again meanwhile
   (void)co_await entry->machine.cut_power();             // its memory file and sockets
   enter(*entry, Phase::stopped, "ended by itself: " + reason);
@@ -254,7 +261,8 @@ asio::awaitable<Result<wire::Sprite>> Fleet::create(wire::CreateRequest request)
   entry->phase = Phase::creating;
   entries_[entry->record.name] = entry;
   const Turns::Turn turn = co_await entry->turns.take();
-  auto made = co_await on_pool(host_.pool(), [this, entry] { return make_folder(entry->record); });
+  auto make = [this, entry] { return make_folder(entry->record); };
+  auto made = co_await on_pool(host_.pool(), make);
   if (made) made = co_await bring_up(entry);
   if (made) co_return to_wire(*entry);
   (void)co_await discard(entry);  // the first failure is the one to tell
@@ -308,10 +316,11 @@ asio::awaitable<Result<>> Fleet::discard(EntryPtr entry) {
   }
   entries_.erase(entry->record.name);
   enter(*entry, Phase::destroyed);
-  co_return co_await on_pool(host_.pool(), [this, doomed]() -> Result<> {
+  auto remove = [this, doomed]() -> Result<> {
     TRY(sync_directory(host_.sprites_dir()));
     return remove_tree(doomed);
-  });
+  };
+  co_return co_await on_pool(host_.pool(), remove);
 }
 
 asio::awaitable<Result<>> Fleet::destroy(std::string name) {
@@ -332,7 +341,8 @@ asio::awaitable<Result<wire::Sprite>> Fleet::update(std::string name, wire::Upda
   if (request.clear_labels) record.labels.clear();
   if (request.labels) record.labels = *request.labels;
   record.updated_at = now();
-  CO_TRY(co_await on_pool(host_.pool(), [this, record] { return save_record(host_.sprite_dir(record.id), record); }));
+  auto save = [this, record] { return save_record(host_.sprite_dir(record.id), record); };
+  CO_TRY(co_await on_pool(host_.pool(), save));
   entry->record = std::move(record);
   enter(*entry, entry->phase, entry->detail);
   co_return to_wire(*entry);

@@ -29,8 +29,8 @@ asio::awaitable<Result<vm::Hypervisor*>> Host::hypervisor() {
   if (hypervisor_) co_return hypervisor_.get();
   const Turns::Turn turn = co_await opening_.take();
   if (hypervisor_) co_return hypervisor_.get();
-  CO_TRY_LET(auto opened,
-             co_await on_pool(pool_, [options = libvirt_options(options_)] { return vm::open_libvirt(options); }));
+  auto open = [options = libvirt_options(options_)] { return vm::open_libvirt(options); };
+  CO_TRY_LET(auto opened, co_await on_pool(pool_, open));
   opened->on_ended([executor = executor_, &ended = ended_](const std::string& id, const std::string& reason) {
     asio::post(executor, [&ended, id, reason] {
       if (ended) ended(id, reason);
@@ -41,9 +41,13 @@ asio::awaitable<Result<vm::Hypervisor*>> Host::hypervisor() {
   co_return hypervisor_.get();
 }
 
+std::string Host::machine_id(const std::string& sprite_id) {
+  return sprite_id.substr(std::string_view("sprite-").size());
+}
+
 std::string Host::short_id(const std::string& sprite_id) {
   std::string digits;
-  for (const char c : sprite_id.substr(std::string_view("sprite-").size()))
+  for (const char c : machine_id(sprite_id))
     if (c != '-' && digits.size() < 12) digits += c;
   return digits;
 }

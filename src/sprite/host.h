@@ -36,6 +36,8 @@ class Host {
 
   image::Catalogue images() const { return image::Catalogue(options_.data_dir / "images"); }
 
+  /// What the hypervisor calls a sprite's machine: the uuid in the sprite's id.
+  static std::string machine_id(const std::string& sprite_id);
   /// The first 12 hex digits of the uuid in a sprite's id: short enough for socket paths.
   static std::string short_id(const std::string& sprite_id);
   Path sprites_dir() const { return options_.data_dir / "sprites"; }

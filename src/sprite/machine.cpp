@@ -50,7 +50,7 @@ Result<vm::MachineSpec> Machine::machine_spec() const {
   TRY_LET(const image::Image image, host_.images().find(record_.image));
   const Path runtime = host_.vm_dir(record_.id);
   return vm::MachineSpec{
-      .id = record_.id,
+      .id = Host::machine_id(record_.id),
       .hostname = record_.name,
       .kernel = image.kernel(),
       .initramfs = image.initramfs(),
@@ -85,8 +85,11 @@ Result<> Machine::serve_disk() {
 asio::awaitable<Result<>> Machine::start_vm() {
   CO_TRY_LET(vm::Hypervisor * hypervisor, co_await host_.hypervisor());
   CO_TRY_LET(vm::MachineSpec spec, machine_spec());
-  CO_TRY(co_await on_pool(host_.pool(), [this] { return serve_disk(); }));
-  co_return co_await on_pool(host_.pool(), [hypervisor, spec = std::move(spec)] { return hypervisor->start(spec); });
+  auto start = [this, hypervisor, spec = std::move(spec)]() -> Result<> {
+    TRY(serve_disk());
+    return hypervisor->start(spec);
+  };
+  co_return co_await on_pool(host_.pool(), start);
 }
 
 asio::awaitable<Result<>> Machine::connect_agent(std::chrono::milliseconds limit) {
@@ -109,16 +112,11 @@ asio::awaitable<Result<>> Machine::configure_agent() {
   identity.realtime_ns =
       std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
   identity.entropy = to_hex(random_bytes(64));
-  for (const char c : record_.id.substr(std::string_view("sprite-").size()))
+  for (const char c : Host::machine_id(record_.id))
     if (c != '-') identity.machine_id += c;
   identity.environment = record_.environment;
   CO_TRY_LET(Stream stream, link_->open());
-  CO_TRY_LET(const wire::AgentStatus status,
-             co_await agent_client::configure(std::move(stream), identity, configure_limit));
-  if (status.container != "running") {
-    co_return Error{Error::Kind::unavailable, "the machine's inner container does not run", "", {status.detail}};
-  }
-  co_return Result<>{};
+  co_return co_await agent_client::configure(std::move(stream), identity, configure_limit);
 }
 
 asio::awaitable<Result<>> Machine::power_on() {
@@ -150,8 +148,8 @@ asio::awaitable<Result<>> Machine::wait_until_absent(std::chrono::milliseconds l
   CO_TRY_LET(vm::Hypervisor * hypervisor, co_await host_.hypervisor());
   const auto deadline = std::chrono::steady_clock::now() + limit;
   for (;;) {
-    CO_TRY_LET(const vm::State state,
-               co_await on_pool(host_.pool(), [hypervisor, id = record_.id] { return hypervisor->state(id); }));
+    auto look = [hypervisor, id = Host::machine_id(record_.id)] { return hypervisor->state(id); };
+    CO_TRY_LET(const vm::State state, co_await on_pool(host_.pool(), look));
     if (state == vm::State::absent) co_return Result<>{};
     if (std::chrono::steady_clock::now() > deadline) {
       co_return Error{Error::Kind::unavailable, "the machine did not power off"};
@@ -162,20 +160,21 @@ asio::awaitable<Result<>> Machine::wait_until_absent(std::chrono::milliseconds l
 
 asio::awaitable<Result<>> Machine::cut_power() {
   CO_TRY_LET(vm::Hypervisor * hypervisor, co_await host_.hypervisor());
-  CO_TRY(co_await on_pool(host_.pool(), [hypervisor, id = record_.id] { return hypervisor->destroy(id); }));
+  auto destroy = [hypervisor, id = Host::machine_id(record_.id)] { return hypervisor->destroy(id); };
+  CO_TRY(co_await on_pool(host_.pool(), destroy));
   co_await let_go();
   co_return Result<>{};
 }
 
 asio::awaitable<void> Machine::let_go() {
   link_.reset();
-  co_await on_pool(host_.pool(), [disk = std::move(disk_), volume = std::move(volume_),
-                                  runtime = host_.vm_dir(record_.id)]() mutable {
+  auto close = [disk = std::move(disk_), volume = std::move(volume_), runtime = host_.vm_dir(record_.id)]() mutable {
     disk.reset();
     if (volume) (void)volume->close();  // what could not be flushed is what the last flush of the guest did not cover
     volume.reset();
     return remove_tree(runtime);
-  });
+  };
+  (void)co_await on_pool(host_.pool(), close);  // what is left over is removed by the next start
 }
 
 Result<> Machine::release() {

@@ -4,17 +4,27 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <memory>
 #include <type_traits>
 #include <utility>
 
 namespace sprite {
 
-/// The result of `work()`, called on a thread of `pool`.
+namespace detail {
+
 template <class Work>
-boost::asio::awaitable<std::invoke_result_t<Work>> on_pool(boost::asio::thread_pool& pool, Work work) {
-  using Outcome = std::invoke_result_t<Work>;
-  auto blocking = [](Work run) -> boost::asio::awaitable<Outcome> { co_return run(); };
-  co_return co_await boost::asio::co_spawn(pool, blocking(std::move(work)), boost::asio::use_awaitable);
+boost::asio::awaitable<std::invoke_result_t<Work&>> run_now(std::shared_ptr<Work> work) {
+  co_return (*work)();
+}
+
+}  // namespace detail
+
+/// The result of `work()`, called on a thread of `pool`. Name the lambda before the co_await: GCC 12 destroys the
+/// captures of a temporary one twice (and so it is kept behind a pointer here).
+template <class Work>
+boost::asio::awaitable<std::invoke_result_t<Work&>> on_pool(boost::asio::thread_pool& pool, Work& work) {
+  auto shared = std::make_shared<Work>(std::move(work));
+  return boost::asio::co_spawn(pool, detail::run_now(std::move(shared)), boost::asio::use_awaitable);
 }
 
 }  // namespace sprite
