@@ -60,6 +60,7 @@ class Builder {
 
   Result<Manifest> run() {
     TRY_LET(const std::string agent, read_file(request_.agent, agent_limit_bytes));
+    TRY(check_agent(as_bytes(agent)));  // before the minutes that follow
     TRY(unpack_packages());
     Manifest manifest;
     TRY(make_rootfs(manifest));

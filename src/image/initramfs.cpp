@@ -191,10 +191,16 @@ Result<std::string> kernel_release(const TarFile& boot) {
   return *releases.begin();
 }
 
-Result<std::string> make_initramfs(const TarFile& boot, const BootRecipe& recipe, ByteView agent) {
-  TRY_LET(const Linkage linkage, read_linkage(agent));
-  if (!linkage.interpreter.empty())
+Result<> check_agent(ByteView agent) {
+  auto linkage = read_linkage(agent);
+  if (!linkage) return std::move(linkage).error().within("the agent is not a program");
+  if (!linkage->interpreter.empty())
     return Error{Error::Kind::invalid, "the agent is not a static program", "link it with -static", {}};
+  return {};
+}
+
+Result<std::string> make_initramfs(const TarFile& boot, const BootRecipe& recipe, ByteView agent) {
+  TRY(check_agent(agent));
   TRY_LET(const std::string release, kernel_release(boot));
   Tree tree;
   Bytes init(agent.begin(), agent.end());
