@@ -85,6 +85,24 @@ Result<Database> Database::open(const Path& path, std::span<const std::string_vi
   return database;
 }
 
+Result<Bytes> Database::build(std::span<const std::string_view> migrations,
+                              const std::function<Result<>(Database&)>& fill) {
+  sqlite3* raw = nullptr;
+  const int code = sqlite3_open(":memory:", &raw);
+  Database database{Handle(raw)};
+  if (code != SQLITE_OK) return last_error(raw, "cannot open a database in memory");
+  TRY(database.migrate(migrations));
+  TRY(fill(database));
+  sqlite3_int64 size = 0;
+  const std::unique_ptr<unsigned char, Releaser<sqlite3_free>> image(sqlite3_serialize(raw, "main", &size, 0));
+  if (!image) return last_error(raw, "cannot copy a database out of memory");
+  const ByteView view = std::as_bytes(std::span(image.get(), static_cast<std::size_t>(size)));
+  Bytes bytes(view.begin(), view.end());
+  constexpr std::size_t write_version = 18, read_version = 19;  // in SQLite's file header; 2 says WAL mode
+  bytes[write_version] = bytes[read_version] = std::byte{2};
+  return bytes;
+}
+
 Result<> Database::migrate(std::span<const std::string_view> migrations) {
   const auto version = [&]() -> Result<std::int64_t> {
     TRY_LET(Query query, this->query("pragma user_version"));

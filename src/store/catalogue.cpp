@@ -27,6 +27,17 @@ std::optional<Root> decode(ByteView bytes) {
   return root;
 }
 
+Result<> insert_layer(meta::Database& database, const LayerRow& layer) {
+  const auto number = [](std::optional<std::int64_t> value) {
+    return value ? meta::Value(*value) : meta::Value(nullptr);
+  };
+  const meta::Value id = layer.number == image_layer ? meta::Value(nullptr) : meta::Value(ByteView(layer.id));
+  const auto root = encode(layer.root.value_or(Root{}));
+  return database.run("insert into layer(number, parent, id, local, local_below, root) values(?, ?, ?, ?, ?, ?)",
+                      {layer.number, number(layer.parent), id, std::int64_t{layer.local}, number(layer.local_below),
+                       layer.root ? meta::Value(ByteView(root)) : meta::Value(nullptr)});
+}
+
 }  // namespace
 
 Error Catalogue::corrupt(std::string_view why) const {
@@ -51,15 +62,15 @@ Result<Catalogue> Catalogue::open(const Path& directory) {
 Result<> Catalogue::create(const Path& directory, std::uint64_t size_bytes, const std::vector<LayerRow>& layers) {
   if (::access((directory / "volume.db").c_str(), F_OK) == 0)
     return Error{Error::Kind::exists, "there is a disk in '" + directory.string() + "' already"};
-  TRY_LET(meta::Database database, open_volume_database(directory));
-  Catalogue catalogue(directory, std::move(database));
-  TRY_LET(meta::Transaction transaction, catalogue.begin());
-  for (const LayerRow& layer : layers) TRY(catalogue.insert(layer));
-  TRY(catalogue.database_.run(
-      "insert into volume(id, size_bytes, top, next_layer, next_checkpoint) values(1, ?, ?, ?, 0)",
-      {static_cast<std::int64_t>(size_bytes), layers.front().number, layers.front().number + 1}));
-  TRY(std::move(transaction).commit());
-  return sync_directory(directory);
+  TRY_LET(
+      const Bytes bytes, build_volume_database([&](meta::Database& database) -> Result<> {
+        TRY_LET(meta::Transaction transaction, meta::Transaction::begin(database));
+        for (const LayerRow& layer : layers) TRY(insert_layer(database, layer));
+        TRY(database.run("insert into volume(id, size_bytes, top, next_layer, next_checkpoint) values(1, ?, ?, ?, 0)",
+                         {static_cast<std::int64_t>(size_bytes), layers.front().number, layers.front().number + 1}));
+        return std::move(transaction).commit();
+      }));
+  return write_file_atomically(directory / "volume.db", as_text(bytes));
 }
 
 Result<std::int64_t> Catalogue::top() {
@@ -146,16 +157,7 @@ Result<> Catalogue::set_next_layer(std::int64_t number) {
   return database_.run("update volume set next_layer = ?", {number});
 }
 
-Result<> Catalogue::insert(const LayerRow& layer) {
-  const auto number = [](std::optional<std::int64_t> value) {
-    return value ? meta::Value(*value) : meta::Value(nullptr);
-  };
-  const meta::Value id = layer.number == image_layer ? meta::Value(nullptr) : meta::Value(ByteView(layer.id));
-  const auto root = encode(layer.root.value_or(Root{}));
-  return database_.run("insert into layer(number, parent, id, local, local_below, root) values(?, ?, ?, ?, ?, ?)",
-                       {layer.number, number(layer.parent), id, std::int64_t{layer.local}, number(layer.local_below),
-                        layer.root ? meta::Value(ByteView(root)) : meta::Value(nullptr)});
-}
+Result<> Catalogue::insert(const LayerRow& layer) { return insert_layer(database_, layer); }
 
 Result<> Catalogue::set_top(std::int64_t layer) { return database_.run("update volume set top = ?", {layer}); }
 

@@ -214,6 +214,11 @@ Result<> Keeper::cut() {
   return push({}, [](std::int64_t) { return Result<>(); });
 }
 
+Result<> Keeper::prepare() {
+  std::lock_guard one(changing_);
+  return prepare_spare();
+}
+
 Result<Checkpoint> Keeper::checkpoint(std::string comment, Automatic automatic) {
   std::lock_guard one(changing_);
   Checkpoint made;

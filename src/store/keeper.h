@@ -33,6 +33,7 @@ class Keeper {
   Result<Checkpoint> restore(std::int64_t number);
   Result<> fork(const Path& directory, std::optional<std::int64_t> number);
   Result<> cut();
+  Result<> prepare();
   Result<bool> seal();
   Result<bool> fold(std::size_t layers_max);
   Result<bool> drop_local();

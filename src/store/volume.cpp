@@ -66,6 +66,7 @@ Result<> Volume::fork(const Path& directory, std::optional<std::int64_t> number)
   return implementation_->keeper->fork(directory, number);
 }
 Result<> Volume::cut() { return implementation_->keeper->cut(); }
+Result<> Volume::prepare() { return implementation_->keeper->prepare(); }
 Result<bool> Volume::seal() { return implementation_->keeper->seal(); }
 Result<bool> Volume::fold(std::size_t layers_max) { return implementation_->keeper->fold(layers_max); }
 Result<bool> Volume::drop_local() { return implementation_->keeper->drop_local(); }

@@ -64,6 +64,9 @@ class Volume final : public nbd::Device {
   Result<> fork(const Path& directory, std::optional<std::int64_t> number = {});
   /// Ends the top layer without keeping the instant. Errors: no_space, unavailable.
   Result<> cut();
+  /// Does now what the next cut, checkpoint, restore or fork would else have to do first. Errors: no_space,
+  /// unavailable.
+  Result<> prepare();
 
   /// Seals the oldest layer that is not; false if there is none. Errors: invalid (no packs), no_space, corrupt,
   /// unavailable.

@@ -4,8 +4,15 @@
 
 namespace sprite::store {
 
+namespace {
+constexpr std::string_view migrations[] = {schema_sql};
+}
+
+Result<Bytes> build_volume_database(const std::function<Result<>(meta::Database&)>& fill) {
+  return meta::Database::build(migrations, fill);
+}
+
 Result<meta::Database> open_volume_database(const Path& directory) {
-  static constexpr std::string_view migrations[] = {schema_sql};
   return meta::Database::open(directory / "volume.db", migrations);
 }
 

@@ -8,4 +8,7 @@ namespace sprite::store {
 /// rows in it too. Errors: as meta::Database::open().
 Result<meta::Database> open_volume_database(const Path& directory);
 
+/// The bytes of a new volume.db, with what `fill` puts into it. Errors: as meta::Database::build().
+Result<Bytes> build_volume_database(const std::function<Result<>(meta::Database&)>& fill);
+
 }  // namespace sprite::store
