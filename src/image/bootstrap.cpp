@@ -43,9 +43,10 @@ std::vector<std::string> host_settings() {
   return settings;
 }
 
-/// mmdebstrap's way of being root in the new tree.
-std::string mode() {
+/// mmdebstrap's way of being root in the new tree. Nobody need be root to unpack files only.
+std::string mode(Contents contents) {
   if (::geteuid() == 0) return "root";
+  if (contents == Contents::files) return "chrootless";
   const auto user = run_process({"id", "-un"});
   const auto ids = read_file("/etc/subuid");
   const bool has_ids = user && ids && ("\n" + *ids).find("\n" + trim(user->out) + ":") != std::string::npos;
@@ -77,7 +78,7 @@ std::vector<std::string> command(const BootstrapRequest& request, const PackageS
                                 "mmdebstrap",
                                 "--quiet",
                                 "--format=tar",
-                                "--mode=" + mode(),
+                                "--mode=" + mode(request.contents),
                                 "--skip=check/empty",
                                 "--include=" + join(request.packages, ",")};
   for (const std::string& each : request.exclude) argv.push_back("--dpkgopt=path-exclude=" + each);
