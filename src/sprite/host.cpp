@@ -14,6 +14,7 @@ vm::LibvirtOptions libvirt_options(const SpritesOptions& options) {
   vm::LibvirtOptions chosen;
   chosen.uri = options.hypervisor_uri;
   chosen.directory = options.data_dir / "libvirt";
+  chosen.short_name = options.runtime_dir / "libvirt";
   chosen.accelerator = options.accelerator;
   return chosen;
 }

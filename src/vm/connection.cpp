@@ -83,7 +83,7 @@ Result<Opened> open_connection(const LibvirtOptions& options) {
   TRY(make_private_directory(options.directory));
   std::string uri = options.uri;
   if (uri.empty()) {
-    TRY_LET(uri, prepare_embedded(options.directory));
+    TRY_LET(uri, prepare_embedded(options.directory, options.short_name));
   }
   announce_probing(options);
   Opened opened;

@@ -25,13 +25,22 @@ constexpr std::string_view configuration =
     "capability_filters = [\"cpu-unavailable-features\"]\n";
 constexpr std::string_view configuration_of_root = "user = \"root\"\ngroup = \"root\"\n";
 
+Result<> link_to(const Path& target, const Path& link) {
+  std::error_code failed;
+  std::filesystem::remove(link, failed);
+  std::filesystem::create_directory_symlink(target, link, failed);
+  if (failed) return system_error("cannot make link '" + link.string() + "'", failed.value());
+  return {};
+}
+
 }  // namespace
 
-Result<std::string> prepare_embedded(const Path& root) {
-  if (root.string().size() > root_limit)
+Result<std::string> prepare_embedded(const Path& root, const Path& short_name) {
+  const Path& name = short_name.empty() ? root : short_name;
+  if (name.string().size() > root_limit)
     return Error{Error::Kind::invalid,
-                 fmt::format("'{}' is too long for the sockets of QEMU below it", root.string()),
-                 fmt::format("set XDG_DATA_HOME so that this path has at most {} bytes", root_limit),
+                 fmt::format("'{}' is too long for the sockets of QEMU below it", name.string()),
+                 fmt::format("set runtime_dir so that this path has at most {} bytes", root_limit),
                  {}};
   const bool as_root = ::geteuid() == 0;
   if (as_root && !::getpwnam("libvirt-qemu"))
@@ -44,7 +53,8 @@ Result<std::string> prepare_embedded(const Path& root) {
   TRY(make_directories(root / "etc"));
   TRY(write_file_atomically(root / "etc" / "qemu.conf",
                             std::string(configuration) + std::string(as_root ? configuration_of_root : "")));
-  return "qemu:///embed?root=" + root.string();
+  if (!short_name.empty()) TRY(link_to(root, short_name));
+  return "qemu:///embed?root=" + name.string();
 }
 
 std::vector<std::string> last_words(const Path& log_directory, const std::string& domain) {

@@ -8,9 +8,10 @@
 
 namespace sprite::vm {
 
-/// Makes `root` ready and gives the URI that opens a driver there. Errors: invalid (the path is too long for QEMU's
-/// sockets in it), unavailable (as root: no user libvirt-qemu), as system_error.
-Result<std::string> prepare_embedded(const Path& root);
+/// Makes `root` ready and gives the URI that opens a driver there, under the name `short_name` (made a link to it)
+/// unless that is empty. Errors: invalid (the name is too long for QEMU's sockets below it), unavailable (as root: no
+/// user libvirt-qemu), as system_error.
+Result<std::string> prepare_embedded(const Path& root, const Path& short_name = {});
 
 /// The end of what the QEMU of that domain wrote, for a person: its last lines, or nothing.
 std::vector<std::string> last_words(const Path& log_directory, const std::string& domain);

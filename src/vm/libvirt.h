@@ -12,6 +12,8 @@ namespace sprite::vm {
 struct LibvirtOptions {
   std::string uri;  ///< Empty: embedded under `directory`. Else such as "qemu:///session".
   Path directory;   ///< <data>/libvirt: libvirt's root when embedded, and our records of the machines.
+  Path short_name;  ///< Where a link to `directory` is made, as a name short enough for sockets below it. Empty: not
+                    ///< needed.
   AcceleratorChoice accelerator = AcceleratorChoice::automatic;
   std::function<void(const std::string&)> on_notice;  ///< Told of what takes seconds, before it does; may be empty.
 };

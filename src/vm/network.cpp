@@ -79,20 +79,29 @@ void hang_up(const Path& socket) {
   }
 }
 
+/// Whether the helper listens. It says so in its log; one that does not say is believed 200 ms after its socket
+/// appeared.
+bool is_listening(const Path& runtime_directory, std::chrono::milliseconds waited) {
+  if (::access(network_socket(runtime_directory).c_str(), F_OK) != 0) return false;
+  const auto text = read_file(log_file(runtime_directory));
+  return (text && text->find("You can now start") != std::string::npos) || waited > 200ms;
+}
+
 Result<> await_socket(const Path& runtime_directory, pid_t helper) {
-  const auto deadline = std::chrono::steady_clock::now() + start_limit;
-  while (::access(network_socket(runtime_directory).c_str(), F_OK) != 0) {
+  const auto begin = std::chrono::steady_clock::now();
+  for (;;) {
+    const auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin);
+    if (is_listening(runtime_directory, waited)) return {};
     if (::kill(helper, 0) != 0)
       return Error{
           Error::Kind::unavailable, "the network helper passt does not run", {}, {last_words(runtime_directory)}};
-    if (std::chrono::steady_clock::now() > deadline) {
+    if (waited > start_limit) {
       ::kill(helper, SIGKILL);
       return Error{
           Error::Kind::unavailable, "the network helper passt made no socket", {}, {last_words(runtime_directory)}};
     }
     std::this_thread::sleep_for(1ms);
   }
-  return {};
 }
 
 }  // namespace
