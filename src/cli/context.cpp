@@ -20,7 +20,8 @@ Result<const Client*> Context::api() {
   if (api_) return &*api_;
   TRY_LET(const settings::Loaded* loaded, settings());
   const Path& runtime_dir = loaded->values.runtime_dir;
-  terminal.progress("starting the daemon…");
+  TRY_LET(const auto running, find_daemon(loaded->values));
+  if (!running) terminal.progress("starting the daemon…");
   auto started = ensure_daemon(loaded->values);
   terminal.progress("");
   if (!started) return std::move(started).error();

@@ -40,12 +40,14 @@ Result<int> show_sessions(Context& context) {
 Result<int> attach(Context& context, std::string id) {
   TRY_LET(const std::string name, context.sprite());
   if (id.empty()) {
-    TRY_LET(const auto sessions, sessions_of(context, name));
+    TRY_LET(auto sessions, sessions_of(context, name));
+    std::erase_if(sessions, [](const wire::Session& session) { return !session.tty; });
     if (sessions.size() != 1)
-      return Error{Error::Kind::invalid,
-                   "sprite '" + name + "' has " + std::to_string(sessions.size()) + " sessions: which one?",
-                   "sprite -s " + name + " sessions list",
-                   {}};
+      return Error{
+          Error::Kind::invalid,
+          "sprite '" + name + "' has " + std::to_string(sessions.size()) + " sessions with a terminal: which one?",
+          "sprite -s " + name + " sessions list",
+          {}};
     id = sessions[0].id;
   }
   return attach_session(context, name, id);
@@ -85,7 +87,7 @@ Action sessions_list(Syntax&) { return show_sessions; }
 
 Action sessions_attach(Syntax& syntax) {
   auto id = std::make_shared<std::string>();
-  syntax.positional("ID", *id, "The session; needed when there are several", Presence::optional);
+  syntax.positional("ID", *id, "The session; may be left out when one only has a terminal", Presence::optional);
   syntax.epilogue("Ctrl+\\ leaves again.");
   return [id](Context& context) { return attach(context, *id); };
 }

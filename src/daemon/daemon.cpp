@@ -158,7 +158,7 @@ Result<> run(const settings::Settings& settings, const Options& options) {
   log::set_level(settings.log_level);
   prepare_process();
   auto outcome = serve(settings, options, report);
-  if (!outcome) log::error("{}", log::one_line(outcome.error()));
+  if (!outcome && options.detached) log::error("{}", log::one_line(outcome.error()));
   report.send(outcome);
   return outcome;
 }
