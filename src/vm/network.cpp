@@ -37,18 +37,29 @@ Result<> make_network_directory(const Path& directory) {
 }
 
 std::vector<std::string> passt_command(const Path& runtime_directory) {
-  return {"env",         "--chdir=" + network_directory(runtime_directory).string(),
-          "passt",       "--foreground",
-          "--quiet",     "--one-off",
-          "--socket",    "net.sock",
-          "--log-file",  log_file(runtime_directory).string(),
-          "--ipv4-only", "--address",
-          "10.0.2.15",   "--netmask",
-          "24",          "--gateway",
-          "10.0.2.2",    "--dns-forward",
-          "10.0.2.3",    "--no-map-gw",
-          "--tcp-ports", "none",
-          "--udp-ports", "none"};
+  return {"env",
+          "--chdir=" + network_directory(runtime_directory).string(),
+          "passt",
+          "--foreground",
+          "--one-off",
+          "--socket",
+          "net.sock",
+          "--log-file",
+          log_file(runtime_directory).string(),
+          "--ipv4-only",
+          "--address",
+          "10.0.2.15",
+          "--netmask",
+          "24",
+          "--gateway",
+          "10.0.2.2",
+          "--dns-forward",
+          "10.0.2.3",
+          "--no-map-gw",
+          "--tcp-ports",
+          "none",
+          "--udp-ports",
+          "none"};
 }
 
 /// The last line that is not passt's complaint about a missing system logger.
@@ -79,12 +90,12 @@ void hang_up(const Path& socket) {
   }
 }
 
-/// Whether the helper listens. It says so in its log; one that does not say is believed 200 ms after its socket
-/// appeared.
+/// Whether the helper listens. It says so in its log; one that does not say is believed after a second, if its socket
+/// is there.
 bool is_listening(const Path& runtime_directory, std::chrono::milliseconds waited) {
   if (::access(network_socket(runtime_directory).c_str(), F_OK) != 0) return false;
   const auto text = read_file(log_file(runtime_directory));
-  return (text && text->find("You can now start") != std::string::npos) || waited > 200ms;
+  return (text && text->find("You can now start") != std::string::npos) || waited > 1s;
 }
 
 Result<> await_socket(const Path& runtime_directory, pid_t helper) {

@@ -108,7 +108,7 @@ Rig::~Rig() {
 }
 
 std::unique_ptr<vm::Hypervisor> Rig::open() {
-  auto opened = vm::open_libvirt({.uri = {}, .directory = root_, .accelerator = {}, .on_notice = {}});
+  auto opened = vm::open_libvirt({.uri = {}, .directory = root_, .short_name = {}, .accelerator = {}, .on_notice = {}});
   REQUIRE_MESSAGE(opened, (opened ? "" : to_text(opened.error())));
   return std::move(*opened);
 }

@@ -274,8 +274,11 @@ TEST_CASE("what doctor asks") {
 }
 
 TEST_CASE("child: be the second" * doctest::skip()) {
-  const auto opened = open_libvirt(
-      {.uri = {}, .directory = Rig::instance().directory() / "libvirt", .accelerator = {}, .on_notice = {}});
+  const auto opened = open_libvirt({.uri = {},
+                                    .directory = Rig::instance().directory() / "libvirt",
+                                    .short_name = {},
+                                    .accelerator = {},
+                                    .on_notice = {}});
   REQUIRE_FALSE(opened);
   CHECK(opened.error().kind == Error::Kind::busy);
   CHECK(opened.error().hint.find("daemon") != std::string::npos);
@@ -289,8 +292,11 @@ TEST_CASE("a second daemon is told that there is a first") {
 TEST_CASE("without QEMU the hypervisor says what to install") {
   const std::string path = std::getenv("PATH");
   ::setenv("PATH", "/nonexistent", 1);
-  const auto opened =
-      open_libvirt({.uri = {}, .directory = Rig::instance().directory() / "none", .accelerator = {}, .on_notice = {}});
+  const auto opened = open_libvirt({.uri = {},
+                                    .directory = Rig::instance().directory() / "none",
+                                    .short_name = {},
+                                    .accelerator = {},
+                                    .on_notice = {}});
   ::setenv("PATH", path.c_str(), 1);
   REQUIRE_FALSE(opened);
   CHECK(opened.error().kind == Error::Kind::unavailable);
