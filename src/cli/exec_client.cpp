@@ -29,7 +29,7 @@ constexpr char detach_key = 0x1c;   // Ctrl+backslash
 constexpr char end_of_file = 0x04;  // Ctrl+D, what a terminal's line discipline takes for the end
 constexpr unsigned short close_normal = 1000;
 constexpr int interrupts_to_give_up = 3;
-constexpr std::chrono::milliseconds patience_with_connecting{300};
+constexpr std::chrono::milliseconds patience_with_connecting{300}, patience_with_dying{1000};
 
 class ExecConnection {
  public:
@@ -114,6 +114,7 @@ class ExecConnection {
   }
 
   void lose(Error cause) {
+    if (reader_gone_) return finish(128 + SIGPIPE);
     finished_ = true;
     if (outcome_.detached) return;
     error_ = std::move(cause).within("the connection to sprite '" + request_.sprite + "' was lost");
@@ -156,13 +157,19 @@ class ExecConnection {
     }
   }
 
-  /// Our reader may have gone: then the program's goes, too, as in a pipeline without us.
+  /// When our reader has gone the program is told so, as in a pipeline without us. What it still says is read and
+  /// dropped: closing a socket with unread bytes in it would throw the signal away.
   asio::awaitable<void> put(int fd, std::string bytes) {
+    if (reader_gone_) co_return;
     auto written = co_await output_.write(fd, std::move(bytes));
     if (written) co_return;
-    (void)co_await socket_->send_text(wire::to_text(wire::SignalText{SIGPIPE}));
+    reader_gone_ = true;
     if (written.error().kind == Error::Kind::no_space) error_ = written.error();
-    finish(128 + SIGPIPE);
+    send_text_later(wire::to_text(wire::SignalText{SIGPIPE}));
+    farewell_.expires_after(patience_with_dying);
+    farewell_.async_wait([this](boost::system::error_code cancelled) {
+      if (!cancelled) asio::co_spawn(loop_, socket_->close(close_normal), asio::detached);
+    });
   }
 
   asio::awaitable<void> send_input() {
@@ -235,10 +242,11 @@ class ExecConnection {
   const ExecRequest& request_;
   const ExecStreams& streams_;
   bool tty_;
-  bool begun_ = false, finished_ = false;
+  bool begun_ = false, finished_ = false, reader_gone_ = false;
   ExecOutcome outcome_;
   std::optional<Error> error_;
   asio::io_context loop_{1};
+  asio::steady_timer farewell_{loop_};
   std::unique_ptr<http::WebSocket> socket_;
   std::unique_ptr<BlockingInput> input_;
   BlockingOutput output_;

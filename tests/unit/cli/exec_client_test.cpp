@@ -292,7 +292,11 @@ TEST_CASE("when our reader goes away the program is told and we end as it would"
       auto message = co_await socket.read();  // the end of input first, then the signal
       if (!sent || !message || !*message) co_return;
       const auto text = wire::parse_exec_text((*message)->bytes);
-      if (const auto* signal = std::get_if<wire::SignalText>(&text)) told = signal->number;
+      if (const auto* signal = std::get_if<wire::SignalText>(&text)) {
+        told = signal->number;
+        (void)co_await socket.send_binary(wire::exit_frame(128 + SIGPIPE));
+        co_return;
+      }
     }
   }));
   Pipe input = *make_pipe(), output = *make_pipe();
