@@ -30,23 +30,25 @@ std::optional<Chain::Piece> Chain::find_local(std::uint64_t first, std::uint64_t
 
 Result<Chain::Piece> Chain::find(std::uint64_t first, std::uint64_t count) const {
   if (const auto local = find_local(first, count)) return *local;
-  return find_below(first, count);
+  TRY_LET(const auto below, find_below(first, count, Wait::yes));
+  return *below;
 }
 
-Result<Chain::Piece> Chain::find_below(std::uint64_t first, std::uint64_t count) const {
+Result<std::optional<Chain::Piece>> Chain::find_below(std::uint64_t first, std::uint64_t count, Wait wait) const {
   if (packed_) {
     const std::uint64_t chunk = first / chunk_blocks, within = first % chunk_blocks;
-    TRY_LET(const PackedMap::Found found, packed_->find(chunk, (within + count + chunk_blocks - 1) / chunk_blocks));
-    count = std::min(count, found.chunks * chunk_blocks - within);
-    if (found.kind == Entry::Kind::object) return Piece{Piece::From::pack, count, -1, found};
-    if (found.kind == Entry::Kind::zero) return Piece{Piece::From::zeros, count, -1, {}};
+    TRY_LET(const auto found, packed_->find(chunk, (within + count + chunk_blocks - 1) / chunk_blocks, wait));
+    if (!found) return std::optional<Piece>();
+    count = std::min(count, found->chunks * chunk_blocks - within);
+    if (found->kind == Entry::Kind::object) return std::optional(Piece{Piece::From::pack, count, -1, *found});
+    if (found->kind == Entry::Kind::zero) return std::optional(Piece{Piece::From::zeros, count, -1, {}});
   }
   if (image_) {
     const Run run = image_->states->run(first, count);
     count = run.count;
-    if (run.state == BlockState::data) return Piece{Piece::From::file, count, image_->file, {}};
+    if (run.state == BlockState::data) return std::optional(Piece{Piece::From::file, count, image_->file, {}});
   }
-  return Piece{Piece::From::nowhere, count, -1, {}};
+  return std::optional(Piece{Piece::From::nowhere, count, -1, {}});
 }
 
 Result<bool> Chain::read(std::uint64_t offset, MutableByteView out, Wait wait) const {
@@ -55,14 +57,15 @@ Result<bool> Chain::read(std::uint64_t offset, MutableByteView out, Wait wait) c
     std::uint64_t count = (within + out.size() + block_bytes - 1) / block_bytes;
     auto piece = find_local(first, count);
     if (!piece) {
-      if (wait == Wait::no && packed_) return false;
-      TRY_LET(piece, find_below(first, count));
+      TRY_LET(piece, find_below(first, count, wait));
+      if (!piece) return false;
     }
     const MutableByteView part = out.first(std::min<std::uint64_t>(out.size(), piece->count * block_bytes - within));
     if (piece->reads_as_zeros()) {
       std::ranges::fill(part, std::byte{0});
     } else if (piece->from == Piece::From::pack) {
-      TRY_LET(const auto chunk, packed_->read(piece->chunk));
+      TRY_LET(const auto chunk, packed_->read(piece->chunk, wait));
+      if (!chunk) return false;
       std::copy_n(chunk->begin() + static_cast<std::ptrdiff_t>(offset % chunk_bytes), part.size(), part.begin());
     } else if (wait == Wait::yes) {
       TRY(pread_exactly(piece->file, part, offset));

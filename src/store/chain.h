@@ -20,8 +20,6 @@ class Chain {
     PackedMap::Found chunk{};  ///< From::pack: the blocks lie within it
     bool reads_as_zeros() const { return from == From::nowhere || from == From::zeros; }
   };
-  enum class Wait { no, yes };
-
   /// `packed` may be null. The files and states of the sources must outlive this.
   Chain(std::vector<Source> local, std::shared_ptr<const PackedMap> packed, std::optional<Source> image)
       : local_(std::move(local)), packed_(std::move(packed)), image_(image) {}
@@ -33,7 +31,7 @@ class Chain {
 
  private:
   std::optional<Piece> find_local(std::uint64_t first, std::uint64_t& count) const;
-  Result<Piece> find_below(std::uint64_t first, std::uint64_t count) const;
+  Result<std::optional<Piece>> find_below(std::uint64_t first, std::uint64_t count, Wait wait) const;
 
   std::vector<Source> local_;
   std::shared_ptr<const PackedMap> packed_;

@@ -32,22 +32,24 @@ class Walk {
   std::set<PackName> needed_;
 };
 
-}  // namespace
-
-Result<std::vector<Root>> roots_of_volume(const Path& directory) {
+Result<> visit_volume(Walk& walk, const Path& directory) {
   TRY_LET(Catalogue catalogue, Catalogue::open(directory));
   TRY_LET(const auto layers, catalogue.layers());
-  std::vector<Root> roots;
   for (const LayerRow& layer : layers)
-    if (layer.root) roots.push_back(*layer.root);
-  return roots;
+    if (layer.root)
+      TRY(walk.visit(layer.root->pack, {layer.root->offset, layer.root->length, layer.root->checksum},
+                     Node::levels - 1));
+  return {};
 }
 
-Result<Collected> collect_packs(PackStore& packs, std::span<const Root> roots, std::chrono::seconds age_min,
+}  // namespace
+
+Result<Collected> collect_packs(PackStore& packs, const Volumes& volumes, std::chrono::seconds age_min,
                                 DryRun dry_run) {
+  const std::unique_lock alone(packs.naming());
   Walk walk(packs);
-  for (const Root& root : roots)
-    TRY(walk.visit(root.pack, {root.offset, root.length, root.checksum}, Node::levels - 1));
+  TRY_LET(const std::vector<Path> directories, volumes());
+  for (const Path& directory : directories) TRY(visit_volume(walk, directory));
   Collected collected;
   std::size_t found = 0;
   std::vector<PackName> spent;

@@ -2,16 +2,11 @@
 /// Collector: removes packs that nothing needs. Any error while finding out what is needed ends it with nothing
 /// removed.
 #include <chrono>
-#include <span>
 #include <vector>
 
 #include "store/pack.h"
 
 namespace sprite::store {
-
-/// Every root that the volume in `directory` names: its layers' and its checkpoints'. It may be open. Errors: as
-/// opening it.
-Result<std::vector<Root>> roots_of_volume(const Path& directory);
 
 enum class DryRun { no, yes };
 
@@ -20,10 +15,12 @@ struct Collected {
   std::uint64_t bytes_needed = 0, bytes_removed = 0;
 };
 
-/// Removes the packs that no map below `roots` names and that are older than `age_min` (0 is safe as long as nobody
-/// outside this process seals or forks: inside, the collector waits for those). Errors: corrupt, not_found (a needed
-/// pack is missing: nothing is removed), unavailable.
-Result<Collected> collect_packs(PackStore& packs, std::span<const Root> roots, std::chrono::seconds age_min,
-                                DryRun dry_run);
+/// Lists the directory of every volume on this host, half-made ones included.
+using Volumes = std::function<Result<std::vector<Path>>()>;
+
+/// Removes the packs that no volume's layers and checkpoints need and that are older than `age_min`. Seals and forks of
+/// this process wait meanwhile, so that 0 is safe where no other process uses the packs. Errors: corrupt, not_found (a
+/// pack that is needed is missing), unavailable; nothing is removed then.
+Result<Collected> collect_packs(PackStore& packs, const Volumes& volumes, std::chrono::seconds age_min, DryRun dry_run);
 
 }  // namespace sprite::store

@@ -18,9 +18,9 @@ Chain Disk::chain_of(const Layers& layers) {
   return Chain(std::move(sources), layers.packed, Chain::Source{layers.image->file(), &layers.image->states()});
 }
 
-Result<bool> Disk::read(std::uint64_t offset, MutableByteView out, Chain::Wait wait) {
+Result<bool> Disk::read(std::uint64_t offset, MutableByteView out, Wait wait) {
   Passing pass(gate_, std::defer_lock);
-  if (wait == Chain::Wait::yes) {
+  if (wait == Wait::yes) {
     pass.lock();
   } else if (!pass.try_lock()) {
     return false;
@@ -60,7 +60,7 @@ Result<> Disk::write_part(std::uint64_t offset, ByteView data) {
   const TopLayer::Stripes stripes(top, block, 1);
   if (top.states().at(block) == BlockState::data) return top.overwrite(offset, data);
   std::array<std::byte, block_bytes> whole;
-  TRY(chain_.read(block * block_bytes, whole, Chain::Wait::yes));
+  TRY(chain_.read(block * block_bytes, whole, Wait::yes));
   std::ranges::copy(data, whole.begin() + static_cast<std::ptrdiff_t>(offset % block_bytes));
   return top.write(block, whole);
 }

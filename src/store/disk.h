@@ -25,7 +25,7 @@ class Disk {
   Disk(std::uint64_t size_bytes, Layers layers);
 
   std::uint64_t size_bytes() const { return size_bytes_; }
-  Result<bool> read(std::uint64_t offset, MutableByteView out, Chain::Wait wait);
+  Result<bool> read(std::uint64_t offset, MutableByteView out, Wait wait);
   Result<> write(std::uint64_t offset, ByteView data);
   Result<> flush();
   /// What trim and write-zeroes do.

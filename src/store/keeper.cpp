@@ -104,7 +104,7 @@ Result<Layers> Keeper::layers_for(std::span<const LayerRow> chain) {
   if (root && !packs_)
     return Error{Error::Kind::invalid,
                  "the disk in '" + catalogue_.image().parent_path().string() + "' needs its packs"};
-  if (root) layers.packed = std::make_shared<const PackedMap>(packs_, *root);
+  if (root) layers.packed = std::make_shared<const PackedMap>(cache_, *root);
   TRY_LET(layers.image, layer(chain.back()));
   return layers;
 }
@@ -268,6 +268,8 @@ Result<> Keeper::remove_unneeded_files(const std::vector<LayerRow>& before) {
 }
 
 Result<> Keeper::fork(const Path& directory, std::optional<std::int64_t> number) {
+  std::shared_lock<std::shared_mutex> naming;  // the collector sees the fork, or its source as it still is
+  if (packs_) naming = std::shared_lock(packs_->naming());
   std::lock_guard one(changing_);
   std::int64_t from = 0;
   if (number) {

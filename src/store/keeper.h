@@ -63,7 +63,8 @@ class Keeper {
       : lock_(std::move(lock)),
         catalogue_(std::move(catalogue)),
         runtime_directory_(std::move(runtime_directory)),
-        packs_(std::move(packs)) {}
+        packs_(std::move(packs)),
+        cache_(packs_ ? std::make_shared<PackCache>(packs_) : nullptr) {}
 
   Result<> open_layers();
   Result<> remove_orphans();
@@ -94,6 +95,7 @@ class Keeper {
   Catalogue catalogue_;
   const Path runtime_directory_;
   const std::shared_ptr<PackStore> packs_;
+  const std::shared_ptr<PackCache> cache_;
   std::mutex background_, changing_;
   bool uncertain_ = false, closed_ = false;
   std::unique_ptr<Disk> disk_;

@@ -36,8 +36,8 @@ std::optional<PackName> parse_name(std::string_view digits) {
   return name;
 }
 
-/// Writes `bytes` under a name that is theirs alone until they are durable.
-Result<> write_durably(const Path& path, ByteView bytes) {
+/// Makes `path` hold `bytes`: it gets its name when they are durable.
+Result<> write_under_name(const Path& path, ByteView bytes) {
   const Path unfinished = path.string() + "." + random_uuid() + ".tmp";
   auto written = [&]() -> Result<> {
     TRY_LET(const Fd file, open_file(unfinished, O_WRONLY | O_CREAT | O_EXCL));
@@ -46,11 +46,8 @@ Result<> write_durably(const Path& path, ByteView bytes) {
     if (::rename(unfinished.c_str(), path.c_str()) != 0) return system_error("cannot name a pack");
     return {};
   }();
-  if (!written) {
-    ::unlink(unfinished.c_str());
-    return written;
-  }
-  return sync_directory(path.parent_path());
+  if (!written) ::unlink(unfinished.c_str());
+  return written;
 }
 
 }  // namespace
@@ -99,6 +96,8 @@ Bytes PackWriter::take() {
   return std::exchange(bytes_, {});
 }
 
+static_assert(object_stored_bytes_max >= ZSTD_COMPRESSBOUND(object_bytes_max));
+
 std::string to_string(const PackName& name) { return to_hex(name); }
 
 Path PackStore::path(const PackName& name) const {
@@ -111,15 +110,25 @@ Result<PackName> PackStore::put(ByteView pack) {
   ::SHA256(reinterpret_cast<const unsigned char*>(pack.data()), pack.size(),
            reinterpret_cast<unsigned char*>(name.data()));
   const Path target = path(name);
+  TRY(make_folder(target.parent_path()));
   struct stat info {};
   const bool there = ::stat(target.c_str(), &info) == 0 && static_cast<std::size_t>(info.st_size) == pack.size();
-  if (there) return name;
-  if (::access(target.parent_path().c_str(), F_OK) != 0) {
-    TRY(make_directories(target.parent_path()));
-    TRY(sync_directory(directory_));
-  }
-  TRY(write_durably(target, pack));
+  if (!there) TRY(write_under_name(target, pack));
+  TRY(sync_directory(target.parent_path()));  // one that is there may have been named just before a crash
   return name;
+}
+
+/// Makes sure that a folder of packs exists, durably: whoever made it may have been killed before he could see to that.
+Result<> PackStore::make_folder(const Path& folder) {
+  std::lock_guard hold(mutex_);
+  if (!folders_.insert(folder.filename().string()).second) return {};
+  auto made = [&]() -> Result<> {
+    TRY(make_directories(folder));
+    TRY(sync_directory(directory_));
+    return {};
+  }();
+  if (!made) folders_.erase(folder.filename().string());
+  return made;
 }
 
 Result<std::shared_ptr<const Fd>> PackStore::open(const PackName& name) {
@@ -131,20 +140,29 @@ Result<std::shared_ptr<const Fd>> PackStore::open(const PackName& name) {
 }
 
 Result<Bytes> PackStore::read(const PackName& pack, const ObjectPlace& place) {
-  if (place.length < 8 || place.length > ZSTD_compressBound(object_bytes_max) || place.offset < header_bytes)
+  if (place.length < 8 || place.length > object_stored_bytes_max || place.offset < header_bytes)
     return corrupt(pack, "an object's place is impossible");
   TRY_LET(const auto file, open(pack));
   Bytes stored(place.length);
   TRY(pread_exactly(file->get(), stored, place.offset));
   if (load_little<std::uint32_t>(stored.data() + stored.size() - 4) != place.checksum)
     return corrupt(pack, "it does not hold what it should at " + std::to_string(place.offset));
+  auto content = decompress_object(stored);
+  if (!content) return corrupt(pack, "at " + std::to_string(place.offset) + ", " + content.error().what);
+  return content;
+}
+
+Result<Bytes> decompress_object(ByteView stored) {
   const auto size = ZSTD_getFrameContentSize(stored.data(), stored.size());
   if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN || size > object_bytes_max)
-    return corrupt(pack, "an object has an impossible size");
+    return Error{Error::Kind::corrupt, "an object has an impossible size"};
   Bytes content(size);
   const std::size_t got = ZSTD_decompress(content.data(), content.size(), stored.data(), stored.size());
   if (ZSTD_isError(got) || got != size)
-    return corrupt(pack, "the object at " + std::to_string(place.offset) + " does not decompress");
+    return Error{Error::Kind::corrupt,
+                 "an object does not decompress",
+                 "",
+                 {ZSTD_isError(got) ? ZSTD_getErrorName(got) : "it is too short"}};
   return content;
 }
 

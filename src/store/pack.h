@@ -4,9 +4,9 @@
 /// A pack is durable before anything names it. An object is verified each time it is read: its length, zstd's checksum
 /// of its content, and that this is the checksum which whoever names it expects.
 #include <functional>
-#include <list>
 #include <map>
 #include <mutex>
+#include <set>
 #include <shared_mutex>
 
 #include "base/file.h"
@@ -18,6 +18,9 @@ constexpr std::uint64_t chunk_bytes = 64 * KiB;
 constexpr std::size_t pack_bytes_max = 16 * MiB;
 /// The largest object: a chunk, or a node of a map.
 constexpr std::size_t object_bytes_max = chunk_bytes;
+
+/// The same, compressed.
+constexpr std::size_t object_stored_bytes_max = object_bytes_max + object_bytes_max / 128;
 
 /// Where an object lies in its pack.
 struct ObjectPlace {
@@ -51,6 +54,9 @@ class PackWriter {
 
 std::string to_string(const PackName& name);
 
+/// The content of an object as add() made it, at most object_bytes_max; zstd's checksum is verified. Errors: corrupt.
+Result<Bytes> decompress_object(ByteView stored);
+
 /// The packs on this host: <directory>/<aa>/<name>.
 class PackStore {
  public:
@@ -70,12 +76,14 @@ class PackStore {
 
  private:
   Path path(const PackName& name) const;
+  Result<> make_folder(const Path& folder);
   Result<std::shared_ptr<const Fd>> open(const PackName& name);
 
   const Path directory_;
   std::shared_mutex naming_;
   std::mutex mutex_;
   std::map<PackName, std::shared_ptr<const Fd>> open_;
+  std::set<std::string> folders_;  ///< known to exist durably
 };
 
 }  // namespace sprite::store

@@ -87,7 +87,7 @@ class Sealing {
     if (level == 0) return chunk(first, old);
     std::shared_ptr<const Node> node;
     if (old.kind == Entry::Kind::object) {
-      TRY_LET(node, before_->node(old.old.pack, old.old.place, level - 1));
+      TRY_LET(node, before_->node(old.old.pack, old.old.place, level - 1, Wait::yes));
     }
     std::vector<NewEntry> entries;
     bool changed = false;
@@ -115,13 +115,14 @@ class Sealing {
     Bytes content(chunk_bytes);
     const std::uint64_t offset = chunk * chunk_bytes;
     TRY(view_.read(offset, MutableByteView(content).first(std::min(chunk_bytes, blocks_ * block_bytes - offset)),
-                   Chain::Wait::yes));
+                   Wait::yes));
     if (std::ranges::all_of(content, [](std::byte each) { return each == std::byte{0}; }))
       return NewEntry{Entry::Kind::zero, {}, {}};
     TRY(sink_.make_room());
     TRY_LET(const ObjectPlace place, sink_.add(content));
     if (old.kind == Entry::Kind::object && old.old.place.checksum == place.checksum) {
-      TRY_LET(const auto kept, before_->read({old.kind, 1, old.old.pack, old.old.place}));
+      TRY_LET(const auto kept,
+              before_->read({old.kind, 1, {old.old.pack, old.old.place.offset}, old.old.place}, Wait::yes));
       if (*kept == content) {
         sink_.drop_last(place);
         return old;

@@ -2,7 +2,7 @@
 
 #include <unistd.h>
 
-#include "store/keeper.h"
+#include "store/upkeep.h"
 
 namespace sprite::store {
 namespace {
@@ -25,8 +25,17 @@ Result<> link_image(const Path& image, const Path& to) {
 class Volume::Implementation {
  public:
   explicit Implementation(std::unique_ptr<Keeper> made) : keeper(std::move(made)), disk(keeper->disk()) {}
+
+  /// Passes on what an action gave, after which there may be something to do.
+  template <class T>
+  T and_nudge(T result) {
+    if (upkeep) upkeep->nudge();
+    return result;
+  }
+
   std::unique_ptr<Keeper> keeper;
   Disk& disk;
+  std::unique_ptr<Upkeep> upkeep;
 };
 
 Result<> Volume::create(const Path& directory, const Path& base, std::uint64_t size_bytes) {
@@ -52,20 +61,34 @@ Result<std::shared_ptr<Volume>> Volume::open(const Path& directory, const Path& 
 
 Volume::Volume(std::unique_ptr<Implementation> implementation) : implementation_(std::move(implementation)) {}
 Volume::~Volume() {
+  implementation_->upkeep.reset();
   if (!implementation_->keeper->closed()) (void)implementation_->disk.flush();
 }
 
-Result<> Volume::close() { return implementation_->keeper->close(); }
+Result<> Volume::close() {
+  implementation_->upkeep.reset();
+  return implementation_->keeper->close();
+}
+void Volume::start_upkeep(const UpkeepPolicy& policy) {
+  implementation_->upkeep = std::make_unique<Upkeep>(*implementation_->keeper, policy);
+}
+std::optional<Error> Volume::upkeep_failure() {
+  return implementation_->upkeep ? implementation_->upkeep->failure() : std::nullopt;
+}
 Result<Checkpoint> Volume::checkpoint(std::string comment, Automatic automatic) {
-  return implementation_->keeper->checkpoint(std::move(comment), automatic);
+  return implementation_->and_nudge(implementation_->keeper->checkpoint(std::move(comment), automatic));
 }
 Result<std::vector<Checkpoint>> Volume::checkpoints() { return implementation_->keeper->checkpoints(); }
-Result<> Volume::remove_checkpoint(std::int64_t number) { return implementation_->keeper->remove_checkpoint(number); }
-Result<Checkpoint> Volume::restore(std::int64_t number) { return implementation_->keeper->restore(number); }
-Result<> Volume::fork(const Path& directory, std::optional<std::int64_t> number) {
-  return implementation_->keeper->fork(directory, number);
+Result<> Volume::remove_checkpoint(std::int64_t number) {
+  return implementation_->and_nudge(implementation_->keeper->remove_checkpoint(number));
 }
-Result<> Volume::cut() { return implementation_->keeper->cut(); }
+Result<Checkpoint> Volume::restore(std::int64_t number) {
+  return implementation_->and_nudge(implementation_->keeper->restore(number));
+}
+Result<> Volume::fork(const Path& directory, std::optional<std::int64_t> number) {
+  return implementation_->and_nudge(implementation_->keeper->fork(directory, number));
+}
+Result<> Volume::cut() { return implementation_->and_nudge(implementation_->keeper->cut()); }
 Result<> Volume::prepare() { return implementation_->keeper->prepare(); }
 Result<bool> Volume::seal() { return implementation_->keeper->seal(); }
 Result<bool> Volume::fold(std::size_t layers_max) { return implementation_->keeper->fold(layers_max); }
@@ -79,11 +102,11 @@ std::uint64_t Volume::used_bytes() const {
 
 std::uint64_t Volume::size_bytes() const { return implementation_->disk.size_bytes(); }
 Result<> Volume::read(std::uint64_t offset, MutableByteView out) {
-  TRY(implementation_->disk.read(offset, out, Chain::Wait::yes));
+  TRY(implementation_->disk.read(offset, out, Wait::yes));
   return {};
 }
 bool Volume::read_now(std::uint64_t offset, MutableByteView out) {
-  const auto done = implementation_->disk.read(offset, out, Chain::Wait::no);
+  const auto done = implementation_->disk.read(offset, out, Wait::no);
   return done && *done;
 }
 Result<> Volume::write(std::uint64_t offset, ByteView data) { return implementation_->disk.write(offset, data); }

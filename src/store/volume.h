@@ -29,6 +29,13 @@ struct Usage {
   std::size_t checkpoints = 0;
 };
 
+/// When a volume's upkeep does what.
+struct UpkeepPolicy {
+  std::size_t layers_max = 8;                ///< longer chains are folded
+  std::uint64_t cut_bytes = 256 * MiB;       ///< a top layer larger than this is cut, so that it can be sealed
+  std::uint64_t local_bytes_max = 64 * GiB;  ///< local copies of sealed layers beyond this are dropped
+};
+
 class Volume final : public nbd::Device {
  public:
   /// Makes, inside the existing `directory`, a volume that reads like the file `base` (zeros behind its end). `base` is
@@ -77,6 +84,11 @@ class Volume final : public nbd::Device {
   /// Removes the oldest sealed layer's local files, whose blocks are read from packs afterwards; false if there is
   /// none.
   Result<bool> drop_local();
+
+  /// From now on a thread seals, folds, drops and prepares by itself; until close(). Needs packs.
+  void start_upkeep(const UpkeepPolicy& policy);
+  /// What the upkeep could not do, and tries again.
+  std::optional<Error> upkeep_failure();
 
   Result<Usage> usage();
   /// Bytes of the host's disk that this volume alone uses.

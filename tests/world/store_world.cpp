@@ -289,14 +289,11 @@ void Player::perform(const Operation& operation) {
 }
 
 void Player::collect() {
-  std::vector<Root> roots;
-  const auto add = [&](const Path& directory) {
-    const auto more = must(roots_of_volume(directory), "find roots");
-    roots.insert(roots.end(), more.begin(), more.end());
-  };
-  add(place_.volume());
-  for (const auto& [name, ignored] : world_.forks) add(place_.fork(name));
-  must(collect_packs(*packs_, roots, std::chrono::seconds(0), DryRun::no), "collect");
+  std::vector<Path> volumes{place_.volume()};
+  for (const auto& [name, ignored] : world_.forks) volumes.push_back(place_.fork(name));
+  must(collect_packs(
+           *packs_, [&] { return Result<std::vector<Path>>(volumes); }, std::chrono::seconds(0), DryRun::no),
+       "collect");
 }
 
 void Player::look_at_everything() {

@@ -92,3 +92,28 @@ TEST_CASE("guests read what they wrote while layers are cut, sealed, folded, dro
     CHECK(guest.steps > 10);
   }
 }
+
+TEST_CASE("upkeep keeps the chain short and everything sealed, by itself") {
+  const Place place;
+  auto volume = place.open();
+  volume->start_upkeep({.layers_max = 4, .cut_bytes = MiB, .local_bytes_max = 0});
+  Bytes block(64 * KiB);
+  for (int i = 0; i < 30; ++i) {
+    std::ranges::fill(block, static_cast<std::byte>(i + 1));
+    REQUIRE(volume->write(static_cast<std::uint64_t>(i) * 64 * KiB, block));
+    REQUIRE(volume->cut());
+  }
+  const auto settled = [&] {
+    const auto usage = volume->usage();
+    return usage && usage->layers == 1;
+  };
+  for (int i = 0; i < 500 && !settled(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  CHECK(settled());
+  CHECK_FALSE(volume->upkeep_failure());
+  for (int i = 0; i < 30; ++i) {
+    Bytes bytes(64 * KiB);
+    REQUIRE(volume->read(static_cast<std::uint64_t>(i) * 64 * KiB, bytes));
+    CHECK(bytes[100] == static_cast<std::byte>(i + 1));
+  }
+  REQUIRE(volume->close());
+}

@@ -1,0 +1,24 @@
+#pragma once
+/// One file that holds a whole volume: for export and import. FORMAT.md has the bytes.
+#include <string>
+
+#include "store/volume.h"
+
+namespace sprite::store {
+
+/// What a portable file says of itself before its data.
+struct PortableHeader {
+  std::uint64_t size_bytes = 0;  ///< of the volume
+  std::string description{};     ///< the caller's own, such as the sprite's record as JSON; at most 1 MiB
+};
+
+/// Writes what `volume` holds (nobody may write to it meanwhile) to the new file `path`; complete and durable, or not
+/// there. Errors: exists, invalid (description too long), corrupt, no_space, unavailable.
+Result<> export_volume(Volume& volume, const std::string& description, const Path& path);
+/// Errors: not_found, corrupt (not such a file), invalid (a newer version), unavailable.
+Result<PortableHeader> read_portable_header(const Path& path);
+/// Makes a volume of the file inside the existing `directory`. After an error the directory is to be thrown away.
+/// Errors: exists, corrupt (naming the place), invalid, no_space, unavailable.
+Result<PortableHeader> import_volume(const Path& path, const Path& directory);
+
+}  // namespace sprite::store

@@ -1,0 +1,170 @@
+#include <doctest/doctest.h>
+
+#include <random>
+
+#include "store/portable.h"
+#include "unit/store/place.h"
+
+using namespace sprite;
+using namespace sprite::store;
+using store::test::Place;
+
+namespace {
+
+Bytes whole(Volume& volume) {
+  Bytes bytes(volume.size_bytes());
+  REQUIRE(volume.read(0, bytes));
+  return bytes;
+}
+
+Bytes noise(std::size_t count, unsigned seed) {
+  std::mt19937 random(seed);
+  Bytes bytes(count);
+  for (auto& each : bytes) each = static_cast<std::byte>(random());
+  return bytes;
+}
+
+/// Puts `text` into `path` as damage does: in place, without a care.
+void overwrite(const Path& path, const std::string& text) {
+  const auto file = open_file(path, O_WRONLY | O_CREAT | O_TRUNC);
+  REQUIRE(file);
+  REQUIRE(write_all(file->get(), as_bytes(text)));
+}
+
+}  // namespace
+
+TEST_CASE("a disk goes through one file and comes out the same") {
+  const Place place;
+  auto volume = place.open();
+  REQUIRE(volume->write(8 * MiB - 700, noise(200000, 1)));
+  REQUIRE(volume->write(place.size_bytes - 4096, noise(4096, 2)));
+  REQUIRE(volume->trim(0, 8192));
+  REQUIRE(export_volume(*volume, R"({"name":"api"})", place.folder / "file"));
+  CHECK(export_volume(*volume, "", place.folder / "file").error().kind == Error::Kind::exists);
+  CHECK(std::filesystem::file_size(place.folder / "file") < 300000);
+  REQUIRE(make_directories(place.folder / "imported"));
+  const auto header = import_volume(place.folder / "file", place.folder / "imported");
+  REQUIRE(header);
+  CHECK(header->description == R"({"name":"api"})");
+  REQUIRE(make_directories(place.folder / "other-runtime"));
+  auto imported = Volume::open(place.folder / "imported", place.folder / "other-runtime");
+  REQUIRE(imported);
+  CHECK(whole(**imported) == whole(*volume));
+}
+
+TEST_CASE("an exported disk that is damaged or cut short anywhere is refused by name") {
+  const Place place;
+  auto volume = place.open();
+  REQUIRE(volume->write(8 * MiB, noise(70000, 1)));
+  REQUIRE(export_volume(*volume, "description", place.folder / "file"));
+  const std::string good = *read_file(place.folder / "file");
+  std::mt19937 random(1);
+  for (int i = 0; i < 120; ++i) {
+    std::string bad = good;
+    const std::size_t at = i < 60 ? static_cast<std::size_t>(i) : random() % good.size();
+    if (at >= 28 && at < 32) continue;  // means nothing
+    if (i % 3 == 2) {
+      bad.resize(at);
+    } else {
+      bad[at] = static_cast<char>(bad[at] ^ (1 << (random() % 8)));
+    }
+    overwrite(place.folder / "bad", bad);
+    REQUIRE(remove_tree(place.folder / "imported"));
+    REQUIRE(make_directories(place.folder / "imported"));
+    const auto imported = import_volume(place.folder / "bad", place.folder / "imported");
+    CAPTURE(at);
+    REQUIRE_FALSE(imported);
+    CHECK((imported.error().kind == Error::Kind::corrupt || imported.error().kind == Error::Kind::invalid));
+    CHECK(to_text(imported.error()).find("/bad'") != std::string::npos);
+    CHECK_FALSE(std::filesystem::exists(place.folder / "imported/volume.db"));
+  }
+}
+
+TEST_CASE("a damaged pack is an error where it is read, and what is whole is read") {
+  const Place place;
+  Bytes expected = place.model();
+  {
+    auto volume = place.open();
+    for (unsigned i = 0; i < 3; ++i) {
+      const Bytes data = noise(128 * KiB, i);
+      REQUIRE(volume->write((8 + i) * MiB, data));
+      std::ranges::copy(data, expected.begin() + static_cast<std::ptrdiff_t>((8 + i) * MiB));
+    }
+    REQUIRE(volume->cut());
+    REQUIRE(*volume->seal());
+    REQUIRE(*volume->drop_local());
+  }
+  std::vector<Path> packs;
+  for (const auto& each : std::filesystem::recursive_directory_iterator(place.folder / "packs"))
+    if (each.is_regular_file()) packs.push_back(each.path());
+  REQUIRE(packs.size() == 1);
+  const std::string good = *read_file(packs[0]);
+  std::mt19937 random(2);
+  int unreadable = 0;
+  for (int i = 0; i < 100; ++i) {
+    std::string bad = good;
+    const std::size_t at = 16 + random() % (good.size() - 16);
+    if (i % 5 == 4) {
+      bad.resize(at);
+    } else {
+      bad[at] = static_cast<char>(bad[at] ^ (1 << (random() % 8)));
+    }
+    overwrite(packs[0], bad);
+    const auto packs_again = std::make_shared<PackStore>(place.folder / "packs");
+    auto volume = Volume::open(place.directory(), place.runtime(), packs_again);
+    REQUIRE(volume);
+    for (std::uint64_t offset = 0; offset < place.size_bytes; offset += MiB) {
+      Bytes bytes(MiB);
+      const auto read = (*volume)->read(offset, bytes);
+      const auto part = expected.begin() + static_cast<std::ptrdiff_t>(offset);
+      if (read) REQUIRE(std::equal(bytes.begin(), bytes.end(), part));
+      if (!read) CHECK(read.error().kind == Error::Kind::corrupt);
+      unreadable += !read;
+    }
+  }
+  CHECK(unreadable >= 90);  // a flip in what zstd does not need may do no harm
+  overwrite(packs[0], good);
+  std::filesystem::remove(packs[0]);
+  auto volume = Volume::open(place.directory(), place.runtime(), std::make_shared<PackStore>(place.folder / "packs"));
+  REQUIRE(volume);
+  Bytes bytes(4096);
+  CHECK((*volume)->read(8 * MiB, bytes).error().kind == Error::Kind::not_found);
+}
+
+TEST_CASE("a damaged volume.db is refused or does no harm, and never ends the program") {
+  const Place place;
+  {
+    auto volume = place.open();
+    REQUIRE(volume->write(0, noise(8192, 1)));
+    REQUIRE(volume->checkpoint("one"));
+    REQUIRE(volume->close());
+  }
+  const std::string good = *read_file(place.directory() / "volume.db");
+  std::mt19937 random(3);
+  int refused = 0;
+  for (int i = 0; i < 200; ++i) {
+    std::string bad = good;
+    const std::size_t at = random() % good.size();
+    if (i % 10 == 9) {
+      bad.resize(at);
+    } else {
+      for (std::size_t j = at; j < std::min(at + 16, bad.size()); ++j) bad[j] = static_cast<char>(random());
+    }
+    std::filesystem::remove(place.directory() / "volume.db-wal");
+    std::filesystem::remove(place.directory() / "volume.db-shm");
+    overwrite(place.directory() / "volume.db", bad);
+    Path runtime = place.folder / "runtime-damaged";
+    REQUIRE(make_directories(runtime));
+    // A copy, since an open removes files that volume.db does not name.
+    const Path copy = place.folder / "copy";
+    REQUIRE(remove_tree(copy));
+    std::filesystem::copy(place.directory(), copy,
+                          std::filesystem::copy_options::recursive | std::filesystem::copy_options::create_hard_links);
+    std::filesystem::remove(copy / "volume.db");
+    std::filesystem::copy_file(place.directory() / "volume.db", copy / "volume.db");
+    const auto opened = Volume::open(copy, runtime);
+    refused += !opened;
+    if (opened) (void)(*opened)->checkpoints();
+  }
+  CHECK(refused > 0);
+}
