@@ -173,7 +173,8 @@ Result<meta::Transaction> Keeper::begin() {
 
 Result<> Keeper::commit(meta::Transaction transaction) {
   auto committed = std::move(transaction).commit();
-  if (!committed) uncertain_ = true;
+  // Without space nothing was written that a reader would take for a commit; after another failure that is not known.
+  if (!committed && committed.error().kind != Error::Kind::no_space) uncertain_ = true;
   return committed;
 }
 

@@ -47,7 +47,7 @@ struct Disk {
   std::string root, graveyard, volatile_directory;
   int log = -1;
   Crash kind = Crash::none;
-  std::uint64_t crash_at = 0, operations = 0, graves = 0;
+  std::uint64_t crash_at = 0, operations = 0, graves = 0, full_one_in = 0;
   std::mt19937_64 random;
 };
 Disk disk;
@@ -232,6 +232,13 @@ bool due_behind() {
   return true;
 }
 
+/// Whether the disk has no space for this change.
+bool is_full() {
+  if (disk.full_one_in == 0 || disk.random() % disk.full_one_in != 0) return false;
+  errno = ENOSPC;
+  return true;
+}
+
 /// Remembers the sectors of a range as they are.
 void remember_sectors(int fd, std::uint64_t inode, std::uint64_t offset, std::uint64_t length) {
   struct stat info {};
@@ -274,6 +281,7 @@ int open64(const char* path, int flags, ...) {
   struct stat info {};
   const bool creates = watched(path) && (flags & O_CREAT) != 0 && ::lstat(path, &info) != 0;
   if (!creates) return raw_open(path, flags, mode);
+  if (is_full()) return -1;
   const bool crashes = due_behind();
   const int fd = raw_open(path, flags, mode);
   if (fd >= 0) note_name(Kind::created, path);
@@ -284,6 +292,10 @@ int open64(const char* path, int flags, ...) {
 ssize_t pwrite64(int fd, const void* data, size_t count, off_t offset) {
   const std::uint64_t inode = watched_inode(fd);
   if (inode == 0) return raw_pwrite(fd, data, count, offset);
+  if (is_full()) {
+    count = disk.random() % (count / sector_bytes + 1) * sector_bytes;  // some of it may have fitted in
+    if (count == 0) return -1;
+  }
   const bool crashes = due_behind();
   remember_sectors(fd, inode, static_cast<std::uint64_t>(offset), count);
   if (crashes && count > sector_bytes) count = disk.random() % (count / sector_bytes + 1) * sector_bytes;
@@ -303,6 +315,7 @@ ssize_t write(int fd, const void* data, size_t count) {
 int ftruncate64(int fd, off_t size) {
   const std::uint64_t inode = watched_inode(fd);
   if (inode == 0) return static_cast<int>(::syscall(SYS_ftruncate, fd, size));
+  if (is_full()) return -1;
   const bool crashes = due_behind();
   struct stat info {};
   ::fstat(fd, &info);
@@ -381,6 +394,8 @@ void start_crashing_disk(const std::filesystem::path& root, const std::filesyste
   disk.random.seed(seed);
   disk.on = true;
 }
+
+void set_disk_full(std::uint64_t n) { disk.full_one_in = n; }
 
 void crash_now() { crash(); }
 

@@ -22,6 +22,9 @@ void start_crashing_disk(const std::filesystem::path& root, const std::filesyste
                          const std::filesystem::path& graveyard, const std::filesystem::path& volatile_directory,
                          Crash kind, std::uint64_t operation, std::uint64_t seed);
 
+/// From now on one in `n` of the changes that need space finds none (0: all find some).
+void set_disk_full(std::uint64_t n);
+
 /// Crashes now, as start_crashing_disk() said (not for none).
 [[noreturn]] void crash_now();
 }  // namespace sprite::test

@@ -244,6 +244,15 @@ void Player::compare_after(Crash crash, const std::optional<Operation>& pending)
   shared->verified = true;
 }
 
+/// As a guest's requests are: what finds no space waits until there is some.
+template <class Work>
+auto with_patience(Work work) {
+  for (;;) {
+    auto result = work();
+    if (result || result.error().kind != Error::Kind::no_space) return result;
+  }
+}
+
 void Player::perform(const Operation& operation) {
   const std::uint64_t offset = operation.first * sector_bytes, length = operation.count * sector_bytes;
   switch (operation.kind) {
@@ -259,24 +268,26 @@ void Player::perform(const Operation& operation) {
       Bytes bytes(length);
       for (std::uint64_t i = 0; i < operation.count; ++i)
         fill_sector(bytes.data() + i * sector_bytes, operation.value, operation.first + i);
-      must(volume_->write(offset, bytes), "write");
+      must(with_patience([&] { return volume_->write(offset, bytes); }), "write");
       break;
     }
-    case Kind::zero: must(volume_->trim(offset, length), "trim"); break;
-    case Kind::flush: must(volume_->flush(), "flush"); break;
-    case Kind::cut: must(volume_->cut(), "cut"); break;
-    case Kind::checkpoint: must(volume_->checkpoint("c"), "checkpoint"); break;
-    case Kind::remove_checkpoint: must(volume_->remove_checkpoint(operation.number), "remove a checkpoint"); break;
-    case Kind::restore: must(volume_->restore(operation.number), "restore"); break;
+    case Kind::zero: must(with_patience([&] { return volume_->trim(offset, length); }), "trim"); break;
+    case Kind::flush: must(with_patience([&] { return volume_->flush(); }), "flush"); break;
+    case Kind::cut: must(with_patience([&] { return volume_->cut(); }), "cut"); break;
+    case Kind::checkpoint: must(with_patience([&] { return volume_->checkpoint("c"); }), "checkpoint"); break;
+    case Kind::remove_checkpoint:
+      must(with_patience([&] { return volume_->remove_checkpoint(operation.number); }), "remove a checkpoint");
+      break;
+    case Kind::restore: must(with_patience([&] { return volume_->restore(operation.number); }), "restore"); break;
     case Kind::fork: {
       const Path directory = place_.fork(operation.value);
       must(make_directories(directory), "make a fork's directory");
       must(volume_->fork(directory, operation.number < 0 ? std::nullopt : std::optional(operation.number)), "fork");
       break;
     }
-    case Kind::seal: must(volume_->seal(), "seal"); break;
-    case Kind::fold: must(volume_->fold(2 + operation.count % 4), "fold"); break;
-    case Kind::drop_local: must(volume_->drop_local(), "drop a layer"); break;
+    case Kind::seal: must(with_patience([&] { return volume_->seal(); }), "seal"); break;
+    case Kind::fold: must(with_patience([&] { return volume_->fold(2 + operation.count % 4); }), "fold"); break;
+    case Kind::drop_local: must(with_patience([&] { return volume_->drop_local(); }), "drop a layer"); break;
     case Kind::collect: collect(); break;
     case Kind::reopen: {
       if (operation.count % 2 == 0) must(volume_->close(), "close");
@@ -329,13 +340,18 @@ void Player::look_at_everything() {
   player.compare_after(before, pending);
   world.model.current.assign(shared->actual, shared->actual + sectors);
   std::mt19937_64 choices(seed + 1);
+  const bool full_at_times = random() % 3 == 0;
   for (int i = 0; i < operations; ++i) {
     const Operation operation = world.next(choices);
+    const bool may_find_no_space =
+        operation.kind != Kind::fork && operation.kind != Kind::reopen && operation.kind != Kind::collect;
+    set_disk_full(full_at_times && may_find_no_space ? 6 : 0);
     shared->begun = static_cast<std::uint64_t>(i) + 1;
     player.perform(operation);
     world.apply(operation);
     shared->done = shared->begun;
   }
+  set_disk_full(0);
   if (last) player.look_at_everything();
   if (crash != Crash::none) crash_now();
   ::_exit(0);
