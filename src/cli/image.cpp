@@ -1,6 +1,7 @@
 // sprite image list|info|build|import|export|remove
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
+#include <cstdlib>
 #include <set>
 
 #include "base/text.h"
@@ -136,14 +137,38 @@ struct BuildWords {
   bool only_build = false;
 };
 
+/// What was installed with this program: in the build tree beside it, else under its prefix. Errors: not_found.
+Result<Path> installed(const Path& in_build_tree, const Path& under_prefix, const std::string& option) {
+  std::error_code ignored;
+  const Path program = std::filesystem::read_symlink("/proc/self/exe", ignored);
+  for (const Path& path : {program.parent_path() / in_build_tree, program.parent_path().parent_path() / under_prefix})
+    if (std::filesystem::exists(path, ignored)) return path.lexically_normal();
+  return Error{Error::Kind::not_found,
+               "cannot find '" + under_prefix.string() + "' of this installation",
+               "name another with " + option,
+               {}};
+}
+
+/// Beside a checkout's recipes in build/, else in the user's cache.
+Path build_folder(const Path& recipe) {
+  if (recipe.parent_path() == "images") return Path("build/images") / recipe.filename();
+  const char *cache = std::getenv("XDG_CACHE_HOME"), *home = std::getenv("HOME");
+  const Path base = cache && *cache ? Path(cache) : Path(home ? home : ".") / ".cache";
+  return base / "sprite/images" / recipe.filename();
+}
+
 Result<int> build(Context& context, BuildWords words) {
-  if (words.agent.empty())
-    return Error{
-        Error::Kind::invalid, "the image needs an agent", "name one with --agent build/release/src/sprite-agent", {}};
-  words.request.recipe = words.recipe;
-  words.request.agent = words.agent;
-  const Path folder = Path(words.recipe).filename().empty() ? Path(words.recipe).parent_path() : Path(words.recipe);
-  words.request.output = words.output.empty() ? Path("build/images") / folder.filename() : Path(words.output);
+  Path recipe = words.recipe, agent = words.agent;
+  if (recipe.empty()) {
+    TRY_LET(recipe, installed("../../../images/base", "share/sprite/images/base", "a folder, such as images/base"));
+  }
+  if (agent.empty()) {
+    TRY_LET(agent, installed("sprite-agent", "libexec/sprite/sprite-agent", "--agent"));
+  }
+  if (recipe.filename().empty()) recipe = recipe.parent_path();
+  words.request.recipe = recipe;
+  words.request.agent = agent;
+  words.request.output = words.output.empty() ? build_folder(recipe) : Path(words.output);
   auto built = image::build(words.request, reporter(context));
   context.terminal.progress("");
   if (!built) return std::move(built).error();
@@ -219,10 +244,13 @@ Action image_info(Syntax& syntax) {
 
 Action image_build(Syntax& syntax) {
   auto words = std::make_shared<BuildWords>();
-  syntax.positional("RECIPE", words->recipe, "Folder with image.yaml, such as images/base");
-  syntax.option("--agent", "FILE", words->agent, "The static agent program that becomes /init");
+  syntax.positional("RECIPE", words->recipe, "Folder with image.yaml, such as images/base (default: the installed one)",
+                    Presence::optional);
+  syntax.option("--agent", "FILE", words->agent,
+                "The static agent program that becomes /init (default: the installed one)");
   syntax.option("--output", "DIR", words->output,
-                "Where to build (default: build/images/NAME); keeps what need not be done again");
+                "Where to build (default: build/images/NAME for images/NAME, else the cache folder); keeps what need "
+                "not be done again");
   syntax.option("--mirror", "URL", words->request.mirror,
                 "Fetch packages from there instead of the host's own apt sources");
   syntax.flag("--refresh", words->request.refresh, "Fetch packages again: newer versions");
