@@ -55,7 +55,10 @@ Result<std::unique_ptr<TopLayer>> TopLayer::open(const LayerFiles& files, const 
   TRY_LET(twin_header.boot, boot_id());
   Path twin_path = runtime_directory / files.states().filename();
   TRY_LET(std::optional<Fd> twin, find_twin(twin_path, twin_header));
-  if (!twin) {
+  if (twin) {
+    // States that the killed process wrote and did not sync look durable to us and are not.
+    if (::fdatasync(durable.file.get()) != 0) return system_error("cannot make '" + durable.path.string() + "' durable");
+  } else {
     std::ranges::copy(random_bytes(sizeof(LayerId)), twin_header.instance.begin());
     TRY_LET(twin, make_twin(twin_path, twin_header, durable));
     durable.header.instance = twin_header.instance;

@@ -143,7 +143,9 @@ struct Unsynced {
 
 void lose_contents(const std::vector<Entry>& entries) {
   std::map<std::uint64_t, Unsynced> files;
+  std::vector<std::uint64_t> order;  // of appearance: inode numbers differ from run to run
   for (const Entry& each : entries) {
+    if (!std::ranges::count(order, each.record.inode)) order.push_back(each.record.inode);
     if (each.record.kind == Kind::sector) files[each.record.inode].sectors[each.record.value].push_back(each.data);
     if (each.record.kind == Kind::size) files[each.record.inode].sizes.push_back(each.record.value);
     if (each.record.kind == Kind::sync) files.erase(each.record.inode);
@@ -151,10 +153,11 @@ void lose_contents(const std::vector<Entry>& entries) {
   std::map<std::uint64_t, std::string> paths;
   find_files(disk.root, paths);
   find_files(disk.graveyard, paths);
-  for (auto& [inode, unsynced] : files) {
+  for (const std::uint64_t inode : order) {
+    const Unsynced& unsynced = files[inode];
     const auto path = paths.find(inode);
-    if (path == paths.end()) continue;
     const auto strategy = disk.random() % 4;  // all lost, all kept, or each sector for itself
+    if (path == paths.end()) continue;
     const int fd = raw_open(path->second.c_str(), O_RDWR | O_CLOEXEC);
     if (fd < 0) broken("lost file");
     for (const auto& [sector, versions] : unsynced.sectors) {
