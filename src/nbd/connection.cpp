@@ -120,27 +120,29 @@ bool Connection::serve(const Request& request, ByteView payload) {
 }
 
 bool Connection::read(const Request& request) {
-  const std::size_t length = request.length;
-  if (output_used_ + structured_reply_bytes + 8 + std::min(length, read_piece_bytes) > output_.size()) send_replies();
-  std::byte* const header = output_.data() + output_used_;
-  const std::size_t header_bytes = encode_data_header(header, request);
-  if (length <= read_piece_bytes) {
-    if (!device_->read_now(request.offset, {header + header_bytes, length})) return defer({request, {}});
-    output_used_ += header_bytes + length;
-    return true;
-  }
-  // The header promises all the data before it is read: if a later piece fails, the connection ends and the client
-  // learns from asking again, in pieces, which part it is.
-  for (std::size_t done = 0; done < length;) {
-    const std::size_t piece = std::min(length - done, read_piece_bytes);
-    std::byte* const into = output_.data() + output_used_ + (done == 0 ? header_bytes : 0);
-    if (!device_->read_now(request.offset + done, {into, piece})) {
-      if (done == 0) return defer({request, {}});
-      if (!device_->read(request.offset + done, {into, piece})) return false;
-    }
-    output_used_ += piece + (done == 0 ? header_bytes : 0);
-    send_replies();
-    done += piece;
+  if (request.length > read_piece_bytes) return read_in_pieces(request);
+  if (output_used_ + structured_reply_bytes + 8 + request.length > output_.size()) send_replies();
+  std::byte* const at = output_.data() + output_used_;
+  const std::size_t header_bytes = encode_data_header(at, request);
+  if (!device_->read_now(request.offset, {at + header_bytes, request.length})) return defer({request, {}});
+  output_used_ += header_bytes + request.length;
+  return true;
+}
+
+/// The header promises all the data before it is read: if a later piece fails, the connection ends, and the client
+/// learns from asking again, in pieces, which part it is. Until then nobody else may send.
+bool Connection::read_in_pieces(const Request& request) {
+  send_replies();
+  std::byte* const header = output_.data();
+  std::size_t used = encode_data_header(header, request);
+  if (!device_->read_now(request.offset, {header + used, read_piece_bytes})) return defer({request, {}});
+  const std::lock_guard hold(send_);
+  send_held({header, used + read_piece_bytes});
+  for (std::size_t done = read_piece_bytes; done < request.length;) {
+    const MutableByteView piece(output_.data(), std::min(request.length - done, read_piece_bytes));
+    if (!device_->read_now(request.offset + done, piece) && !device_->read(request.offset + done, piece)) return false;
+    send_held(piece);
+    done += piece.size();
   }
   return true;
 }
@@ -286,7 +288,11 @@ void Connection::send_replies() {
 }
 
 void Connection::send(ByteView bytes) {
-  std::lock_guard hold(send_);
+  const std::lock_guard hold(send_);
+  send_held(bytes);
+}
+
+void Connection::send_held(ByteView bytes) {
   while (!bytes.empty() && !broken_) {
     const ssize_t put = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (put < 0 && errno == EINTR) continue;

@@ -43,6 +43,7 @@ class Connection {
   bool serve_next();
   bool serve(const Request& request, ByteView payload);
   bool read(const Request& request);
+  bool read_in_pieces(const Request& request);
   bool write(const Request& request, ByteView payload);
   bool defer(Deferred deferred);
   void carry_out(const DeferredPointer& deferred);
@@ -56,6 +57,7 @@ class Connection {
   std::size_t encode_reply(std::byte* at, std::uint64_t cookie, Errno error) const;
   std::size_t encode_data_header(std::byte* at, const Request& request) const;
   void send(ByteView bytes);
+  void send_held(ByteView bytes);
   void send_replies();
   bool another_request_waits() const;
 

@@ -29,7 +29,7 @@ class MemoryDevice final : public Device {
     return {};
   }
   bool read_now(std::uint64_t offset, MutableByteView out) override {
-    if (offset == slow_offset || offset == bad_offset || !reads_now) return false;
+    if (offset == slow_offset || offset == bad_offset || offset >= cold_from || !reads_now) return false;
     std::lock_guard hold(mutex_);
     std::memcpy(out.data(), bytes_.data() + offset, out.size());
     return true;
@@ -54,7 +54,7 @@ class MemoryDevice final : public Device {
   }
 
   static constexpr std::uint64_t nowhere = ~std::uint64_t{0};
-  std::atomic<std::uint64_t> slow_offset = nowhere, bad_offset = nowhere;
+  std::atomic<std::uint64_t> slow_offset = nowhere, bad_offset = nowhere, cold_from = nowhere;
   std::atomic<int> full = 0, flushes = 0;
   std::atomic<bool> reads_now = true;
 

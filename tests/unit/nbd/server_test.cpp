@@ -1,5 +1,7 @@
 #include "nbd/server.h"
 
+#include <thread>
+
 #include "unit/nbd/client.h"
 
 using namespace sprite;
@@ -61,6 +63,35 @@ TEST_CASE("many requests in one packet are all answered") {
     const Reply reply = client.reply();
     CHECK(reply.data == pattern(4096, static_cast<unsigned>(reply.cookie)));
   }
+}
+
+TEST_CASE("replies of several threads never mix, however large they are") {
+  auto device = std::make_shared<MemoryDevice>(device_bytes);
+  device->cold_from = 32 * MiB;
+  const Bytes data = pattern(device_bytes, 3);
+  REQUIRE(device->write(0, data));
+  Served served(device);
+  Client client(served.path());
+  client.enter();
+  constexpr std::uint64_t pairs = 60;
+  std::thread sender([&] {
+    for (std::uint64_t i = 0; i < pairs; ++i) {
+      client.send(Client::request(command::read, 32 * MiB + i * 4096, 4096, 2 * i + 1));
+      client.send(Client::request(command::read, i * 4096, 3 * MiB + 5, 2 * i));
+    }
+  });
+  std::uint64_t wrong = 0;
+  for (std::uint64_t i = 0; i < 2 * pairs; ++i) {
+    const Reply reply = client.reply();
+    const std::uint64_t offset = reply.cookie / 2 * 4096 + (reply.cookie % 2 == 0 ? 0 : 32 * MiB);
+    const bool right =
+        !reply.closed && reply.cookie < 2 * pairs && reply.error == 0 &&
+        std::equal(reply.data.begin(), reply.data.end(), data.begin() + static_cast<std::ptrdiff_t>(offset));
+    wrong += !right;
+    if (reply.closed) break;
+  }
+  sender.join();
+  CHECK(wrong == 0);
 }
 
 TEST_CASE("a slow request does not hold up the others") {
