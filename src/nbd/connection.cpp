@@ -9,8 +9,8 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t input_bytes = 256 * KiB;
 constexpr std::size_t output_bytes = 320 * KiB;
-/// Replies are sent when this much has gathered even if more requests wait, so that the client can go on.
-constexpr std::size_t output_enough_bytes = 32 * KiB;
+/// Replies are sent when this many have gathered even if more requests wait, so that the client works while we do.
+constexpr std::size_t replies_enough = 8;
 /// Large reads are answered in pieces that stay in the processor's cache.
 constexpr std::size_t read_piece_bytes = 256 * KiB;
 constexpr std::size_t in_flight_max = 128, in_flight_bytes_max = 64 * MiB;
@@ -87,7 +87,7 @@ bool Connection::another_request_waits() const {
 }
 
 bool Connection::serve_next() {
-  if (!another_request_waits() || output_used_ >= output_enough_bytes) send_replies();
+  if (!another_request_waits() || replies_waiting_ >= replies_enough) send_replies();
   if (!receive_at_least(Request::wire_bytes)) return false;
   const auto request =
       parse_request(std::span<const std::byte, Request::wire_bytes>(input_.data() + begin_, Request::wire_bytes));
@@ -126,6 +126,7 @@ bool Connection::read(const Request& request) {
   const std::size_t header_bytes = encode_data_header(at, request);
   if (!device_->read_now(request.offset, {at + header_bytes, request.length})) return defer({request, {}});
   output_used_ += header_bytes + request.length;
+  ++replies_waiting_;
   return true;
 }
 
@@ -259,6 +260,7 @@ void Connection::wait_until_landed() {
 void Connection::reply(std::uint64_t cookie, Errno error) {
   if (output_used_ + structured_reply_bytes + 6 > output_.size()) send_replies();
   output_used_ += encode_reply(output_.data() + output_used_, cookie, error);
+  ++replies_waiting_;
 }
 
 std::size_t Connection::encode_reply(std::byte* at, std::uint64_t cookie, Errno error) const {
@@ -285,6 +287,7 @@ std::size_t Connection::encode_data_header(std::byte* at, const Request& request
 
 void Connection::send_replies() {
   if (output_used_ > 0) send({output_.data(), std::exchange(output_used_, 0)});
+  replies_waiting_ = 0;
 }
 
 void Connection::send(ByteView bytes) {

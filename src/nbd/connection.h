@@ -70,7 +70,7 @@ class Connection {
   Buffer input_;  ///< received and not yet served: [begin_, end_)
   std::size_t begin_ = 0, end_ = 0;
   Buffer output_;  ///< replies of this thread not yet sent: [0, output_used_)
-  std::size_t output_used_ = 0;
+  std::size_t output_used_ = 0, replies_waiting_ = 0;
 
   std::atomic<bool> finishing_ = false;
   std::atomic<bool> broken_ = false;  ///< The socket failed: replies are dropped.
