@@ -6,6 +6,7 @@
 
 #include "base/process.h"
 #include "vm/embedded.h"
+#include "vm/libvirt_library.h"
 
 namespace sprite::vm {
 namespace {
@@ -79,6 +80,7 @@ Result<> require_qemu() {
 
 Result<Opened> open_connection(const LibvirtOptions& options) {
   TRY(require_qemu());
+  TRY(load_libvirt());
   TRY_LET(auto decision, detect_accelerator(options.accelerator));
   TRY(make_private_directory(options.directory));
   std::string uri = options.uri;
