@@ -178,10 +178,22 @@ Result<> Keeper::commit(meta::Transaction transaction) {
   return committed;
 }
 
+/// Flushes while the guest goes on, so that little is left to be flushed while it has to wait.
+Result<> Keeper::flush_most() {
+  constexpr int rounds_max = 4;
+  constexpr auto little = std::chrono::milliseconds(10);
+  for (int round = 0; round < rounds_max; ++round) {
+    const auto begun = std::chrono::steady_clock::now();
+    TRY(disk_->flush());
+    if (std::chrono::steady_clock::now() - begun < little) break;
+  }
+  return {};
+}
+
 template <class Also>
 Result<> Keeper::push(std::optional<Below> below, Also also) {
   TRY(prepare_spare());
-  TRY(disk_->flush());  // most of it, while the guest goes on
+  TRY(flush_most());
   return disk_->exchange([&](Layers& layers) -> Result<> {
     TRY(layers.top->flush());
     TRY_LET(Mapping states, layers.top->states_copy());

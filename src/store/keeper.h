@@ -78,6 +78,7 @@ class Keeper {
     return work();
   }
   Result<> prepare_spare();
+  Result<> flush_most();
   Result<meta::Transaction> begin();
   /// Commits, or remembers that nobody knows whether it did.
   Result<> commit(meta::Transaction transaction);

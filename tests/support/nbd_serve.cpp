@@ -35,12 +35,14 @@ Result<> serve(char** arguments) {
   ::sigemptyset(&ends);
   ::sigaddset(&ends, SIGTERM);
   ::sigaddset(&ends, SIGINT);
+  ::sigaddset(&ends, SIGUSR1);
   ::pthread_sigmask(SIG_BLOCK, &ends, nullptr);
   TRY(make_directories(directory));
   TRY(make_directories(runtime));
   if (::access((directory / "volume.db").c_str(), F_OK) != 0)
     TRY(store::Volume::create(directory, image, std::strtoull(arguments[5], nullptr, 10)));
-  TRY_LET(const auto volume, store::Volume::open(directory, runtime));
+  TRY_LET(const auto volume,
+          store::Volume::open(directory, runtime, std::make_shared<store::PackStore>(directory / "packs")));
   TRY_LET(Fd socket, listen_at(socket_path));
   TRY_LET(const auto server, nbd::Server::start(
                                  std::move(socket),
@@ -50,8 +52,9 @@ Result<> serve(char** arguments) {
                                  [] { return std::vector<std::string>{"disk"}; }));
   std::puts("ready");
   std::fflush(stdout);
+  volume->start_upkeep({});
   int signal = 0;
-  ::sigwait(&ends, &signal);
+  while (::sigwait(&ends, &signal) == 0 && signal == SIGUSR1) TRY(volume->cut());
   server->stop();
   return volume->close();
 }
