@@ -4,6 +4,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstring>
@@ -25,19 +26,19 @@ class MemoryDevice final : public Device {
     std::unique_lock hold(mutex_);
     changed_.wait(hold, [&] { return offset != slow_offset; });
     if (offset == bad_offset) return Error{Error::Kind::corrupt, "bad"};
-    std::memcpy(out.data(), bytes_.data() + offset, out.size());
+    std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(offset), out.size(), out.begin());
     return {};
   }
   bool read_now(std::uint64_t offset, MutableByteView out) override {
     if (offset == slow_offset || offset == bad_offset || offset >= cold_from || !reads_now) return false;
     std::lock_guard hold(mutex_);
-    std::memcpy(out.data(), bytes_.data() + offset, out.size());
+    std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(offset), out.size(), out.begin());
     return true;
   }
   Result<> write(std::uint64_t offset, ByteView data) override {
     if (full > 0) return --full, Error{Error::Kind::no_space, "full"};
     std::lock_guard hold(mutex_);
-    std::memcpy(bytes_.data() + offset, data.data(), data.size());
+    std::ranges::copy(data, bytes_.begin() + static_cast<std::ptrdiff_t>(offset));
     return {};
   }
   Result<> flush() override { return ++flushes, Result<>(); }
