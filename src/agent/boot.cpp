@@ -1,5 +1,7 @@
 #include "agent/boot.h"
 
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -110,6 +112,12 @@ Result<> mount_disk() {
   if (::mount(disk_device, disk_folder.c_str(), "ext4", MS_RELATIME, "discard,noinit_itable") != 0)
     return system_error("cannot mount the disk");
   return {};
+}
+
+void forget_disk() {
+  const auto device = open_file(disk_device, O_RDONLY);
+  if (device)
+    (void)::ioctl(device->get(), BLKFLSBUF, 0);  // the last close of a device that nobody has mounted does it, too
 }
 
 Result<Fd> open_channel_port() {

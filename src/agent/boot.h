@@ -19,6 +19,8 @@ Result<Modules> load_needed_modules();
 void load_other_modules(Modules& modules);
 /// Waits for /dev/vda and mounts it. Errors: unavailable (no disk), as system_error.
 Result<> mount_disk();
+/// Drops what the kernel keeps of the unmounted disk's content, which may be another afterwards.
+void forget_disk();
 /// Opens the channel's port. Errors: not_found (no such port), as system_error.
 Result<Fd> open_channel_port();
 

@@ -66,4 +66,14 @@ asio::awaitable<void> serve_thaw(http::Exchange& exchange, Machine& machine) {
   co_await respond_with(exchange, machine.thaw());
 }
 
+asio::awaitable<void> serve_container_stop(http::Exchange& exchange, Machine& machine) {
+  auto released = co_await machine.release_disk();
+  co_await respond_with(exchange, std::move(released));
+}
+
+asio::awaitable<void> serve_container_start(http::Exchange& exchange, Machine& machine) {
+  auto taken = co_await machine.take_disk();
+  co_await respond_with(exchange, std::move(taken));
+}
+
 }  // namespace sprite::agent

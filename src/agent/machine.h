@@ -29,9 +29,15 @@ class Machine {
   virtual asio::awaitable<Result<>> stop() = 0;
   /// Ends the machine; returns, for it takes a moment.
   virtual void power_off() = 0;
-  /// Holds back every write to the disk until thaw(), at most 30 s. Errors: unavailable.
+  /// Writes what there is to write, then holds back every write to the disk until thaw(), at most 5 s. Errors:
+  /// unavailable (nothing is held back then).
   virtual asio::awaitable<Result<>> freeze() = 0;
   virtual Result<> thaw() = 0;
+  /// Ends every program and the container and unmounts the disk, of which nothing stays cached: it may be exchanged.
+  /// Errors: unavailable (the disk is still in use).
+  virtual asio::awaitable<Result<>> release_disk() = 0;
+  /// Mounts the disk again; completes when programs can be started. Errors: unavailable.
+  virtual asio::awaitable<Result<>> take_disk() = 0;
 };
 
 }  // namespace sprite::agent

@@ -51,4 +51,10 @@ asio::awaitable<Result<>> PlainMachine::freeze() { co_return Result<>{}; }
 
 Result<> PlainMachine::thaw() { return {}; }
 
+asio::awaitable<Result<>> PlainMachine::release_disk() {
+  co_return Error{Error::Kind::unavailable, "this machine has no disk of its own"};
+}
+
+asio::awaitable<Result<>> PlainMachine::take_disk() { return release_disk(); }
+
 }  // namespace sprite::agent

@@ -19,6 +19,8 @@ class PlainMachine final : public Machine {
   void power_off() override;
   asio::awaitable<Result<>> freeze() override;
   Result<> thaw() override;
+  asio::awaitable<Result<>> release_disk() override;
+  asio::awaitable<Result<>> take_disk() override;
 
   pid_t spawner_pid() const { return spawner_pid_; }
 

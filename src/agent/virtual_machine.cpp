@@ -13,12 +13,13 @@
 #include "agent/boot.h"
 #include "agent/kernel_identity.h"
 #include "base/log.h"
+#include "base/text.h"
 
 namespace sprite::agent {
 namespace {
 
 constexpr std::chrono::seconds programs_grace{2}, start_limit{60}, restart_wait_limit{15}, retry_after{5},
-    frozen_max{30};
+    frozen_max{5}, freezing_max{2};
 constexpr int failures_before_failed = 3;
 
 Result<> unmount_disk() {
@@ -41,6 +42,22 @@ Result<> set_frozen(unsigned long request, int already) {
   return {};
 }
 
+/// So that freezing has little left to write, while nobody is held up.
+Result<> write_dirty() {
+  TRY_LET(const Fd folder, open_file(disk_folder, O_RDONLY | O_DIRECTORY));
+  if (::syncfs(folder.get()) != 0) return system_error("cannot write what is not on the disk yet");
+  return {};
+}
+
+/// A disk that comes from another machine (a fork, an import) has its keys. Errors are no reason to stop.
+void remove_others_host_keys(const std::string& machine_id) {
+  const auto present = read_file(disk_folder / "etc/machine-id", 4096);
+  if (!present || trim(*present).empty() || trim(*present) == machine_id) return;
+  std::error_code ignored;
+  for (const auto& file : std::filesystem::directory_iterator(disk_folder / "etc/ssh", ignored))
+    if (file.path().filename().string().starts_with("ssh_host_")) ::unlink(file.path().c_str());
+}
+
 bool lacks_host_keys() {
   const Path ssh = disk_folder / "etc/ssh";
   return ::access((ssh / "sshd_config").c_str(), F_OK) == 0 &&
@@ -50,7 +67,7 @@ bool lacks_host_keys() {
 }  // namespace
 
 VirtualMachine::VirtualMachine(asio::any_io_executor executor)
-    : executor_(executor), changed_(executor), thaw_timer_(executor) {}
+    : executor_(executor), changed_(executor), retry_timer_(executor), thaw_timer_(executor) {}
 
 VirtualMachine::~VirtualMachine() { worker_.join(); }
 
@@ -66,20 +83,29 @@ auto VirtualMachine::blocking(F work) -> asio::awaitable<decltype(work())> {
 /// One turn starts the container and waits for its end.
 asio::awaitable<void> VirtualMachine::supervise() {
   while (!stopping_) {
+    if (released_) {
+      co_await changed_.wait();
+      continue;
+    }
+    attempting_ = true;
     auto running = co_await start_once();
+    attempting_ = false;
     failures_ = running ? 0 : failures_ + 1;
-    detail_ = running ? std::string() : log::one_line(running.error());
+    if (!released_) detail_ = running ? std::string() : log::one_line(running.error());
     changed_.notify_all();
     if (running) {
       log::info("the inner container runs");
       while (spawner_->alive()) co_await changed_.wait();
       if (stopping_) co_return;
+      if (released_) continue;
       ++restarts_;
       detail_ = "the inner container ended and is started again";
       log::warning("{}", detail_);
-    } else {
+    } else if (!released_) {
       log::error("{}", detail_);
-      if (failures_ >= failures_before_failed || !mounted_) co_await pause_for(executor_, retry_after);
+      if (failures_ < failures_before_failed && mounted_) continue;
+      retry_timer_.expires_after(retry_after);
+      (void)co_await retry_timer_.async_wait(asio::as_tuple(asio::use_awaitable));
     }
   }
 }
@@ -123,6 +149,9 @@ asio::awaitable<Result<std::shared_ptr<SpawnerClient>>> VirtualMachine::spawner(
 }
 
 asio::awaitable<Result<>> VirtualMachine::configure(wire::Configure configuration) {
+  (void)thaw();  // a daemon that was killed may have left it frozen, or the disk released
+  released_ = false;
+  changed_.notify_all();
   if (configuration.realtime_ns > 0) {
     CO_TRY(set_clock(configuration.realtime_ns));
   }
@@ -140,6 +169,7 @@ asio::awaitable<Result<>> VirtualMachine::configure(wire::Configure configuratio
 }
 
 asio::awaitable<Result<>> VirtualMachine::identify(SpawnerClient& spawner) {
+  remove_others_host_keys(configuration_->machine_id);
   Identity identity{configuration_->hostname, configuration_->machine_id};
   CO_TRY(co_await spawner.identify(std::move(identity)));
   if (lacks_host_keys()) {
@@ -173,11 +203,37 @@ asio::awaitable<Result<>> VirtualMachine::stop() {
     auto ended = co_await spawner_->terminate(programs_grace);
     if (!ended) log::info("{}: they are killed", log::one_line(ended.error()));
   }
+  co_return co_await end_container();
+}
+
+asio::awaitable<Result<>> VirtualMachine::end_container() {
   CO_TRY(co_await blocking(kill_container));
   if (mounted_) {
     CO_TRY(co_await blocking(unmount_disk));
   }
   mounted_ = false;
+  co_return Result<>{};
+}
+
+asio::awaitable<Result<>> VirtualMachine::release_disk() {
+  released_ = true;
+  (void)thaw();
+  while (attempting_) co_await changed_.wait();
+  failures_ = 0;
+  detail_ = "the disk is being exchanged";
+  retry_timer_.cancel();
+  auto ended = co_await end_container();
+  auto forget = [] { return forget_disk(), true; };
+  if (ended) co_await blocking(forget);
+  co_return ended;
+}
+
+asio::awaitable<Result<>> VirtualMachine::take_disk() {
+  released_ = false;
+  failures_ = 0;
+  changed_.notify_all();
+  while (status().container == "starting" && !released_ && !stopping_) co_await changed_.wait();
+  CO_TRY(co_await spawner());
   co_return Result<>{};
 }
 
@@ -187,7 +243,15 @@ void VirtualMachine::power_off() {
 }
 
 asio::awaitable<Result<>> VirtualMachine::freeze() {
-  CO_TRY(co_await blocking([] { return set_frozen(FIFREEZE, EBUSY); }));
+  auto write = [] { return write_dirty(); };
+  CO_TRY(co_await blocking(write));
+  const auto begin = std::chrono::steady_clock::now();
+  auto set = [] { return set_frozen(FIFREEZE, EBUSY); };
+  CO_TRY(co_await blocking(set));
+  if (std::chrono::steady_clock::now() - begin > freezing_max) {
+    (void)thaw();  // who asked may have given up, and programs have been held up long enough
+    co_return Error{Error::Kind::unavailable, "freezing the disk took more than 2 s"};
+  }
   thaw_timer_.expires_after(frozen_max);
   thaw_timer_.async_wait([this](boost::system::error_code stopped) {
     if (stopped) return;

@@ -2,8 +2,9 @@
 /// The Machine in the VM: disk, inner container, identity, shutdown.
 ///
 /// States of the container: starting, running, failed (the disk cannot be mounted, or crun fails again and again; tried
-/// anew every 5 s). From running it goes to starting when its spawner is gone. Once stop() has been called it stays
-/// ended. State lives on the executor's one thread; what blocks (mount, crun) runs on one worker thread and posts back.
+/// anew every 5 s). From running it goes to starting when its spawner is gone, and stays there between release_disk()
+/// and take_disk(). Once stop() has been called it stays ended. State lives on the executor's one thread; what blocks
+/// (mount, crun) runs on one worker thread and posts back.
 #include <boost/asio/thread_pool.hpp>
 #include <chrono>
 
@@ -28,20 +29,26 @@ class VirtualMachine final : public Machine {
   void power_off() override;
   asio::awaitable<Result<>> freeze() override;
   Result<> thaw() override;
+  asio::awaitable<Result<>> release_disk() override;
+  asio::awaitable<Result<>> take_disk() override;
 
  private:
   asio::awaitable<void> supervise();
   asio::awaitable<Result<>> start_once();
   template <class F>
   auto blocking(F work) -> asio::awaitable<decltype(work())>;
+  asio::awaitable<Result<>> end_container();
   asio::awaitable<Result<>> identify(SpawnerClient& spawner);
   asio::awaitable<Result<>> make_host_keys(SpawnerClient& spawner);
 
   asio::any_io_executor executor_;
   asio::thread_pool worker_{1};
   Event changed_;
+  asio::steady_timer retry_timer_;
   bool mounted_ = false, stopping_ = false;
-  std::string detail_;  ///< Why the container is not running.
+  bool released_ = false;    ///< Between release_disk() and take_disk(): nothing is started.
+  bool attempting_ = false;  ///< A start is under way.
+  std::string detail_;       ///< Why the container is not running.
   std::uint64_t restarts_ = 0;
   int failures_ = 0;  ///< In a row.
   std::optional<InnerContainer> container_;

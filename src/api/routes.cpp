@@ -4,7 +4,9 @@
 #include <boost/json/serialize.hpp>
 #include <charconv>
 
+#include "api/answer.h"
 #include "api/api.h"
+#include "api/checkpoints.h"
 #include "api/forward.h"
 #include "api/list.h"
 #include "base/text.h"
@@ -12,17 +14,6 @@
 
 namespace sprite::api {
 namespace {
-
-using http::Exchange;
-using http::Response;
-
-constexpr std::size_t body_bytes_max = MiB;
-
-/// A route's work: the answer, or what prevented it.
-using Answer = asio::awaitable<Result<Response>>;
-using Work = std::function<Answer(Exchange&, Sprites&)>;
-
-Response as_json(int status, std::string body) { return Response(status, "application/json", std::move(body)); }
 
 /// The error's answer with the code that the public API uses for it.
 Response with_code(const Error& error, std::string_view code) {
@@ -41,33 +32,18 @@ std::string last_lines(std::string text, std::size_t count) {
   return text.substr(begin);
 }
 
-http::Handler answering(Sprites& sprites, Work work) {
-  return [&sprites, work = std::move(work)](Exchange& exchange) -> asio::awaitable<void> {
-    auto response = co_await work(exchange, sprites);
-    if (response) {
-      co_await exchange.respond(*std::move(response));
-    } else {
-      co_await exchange.respond_error(response.error());
-    }
-  };
-}
-
-/// The same with the header that every answer below a sprite's path carries.
-http::Handler versioned(http::Handler handler) {
-  return [handler = std::move(handler)](Exchange& exchange) -> asio::awaitable<void> {
-    exchange.set_header("Sprite-Version", SPRITE_VERSION);
-    return handler(exchange);
-  };
+Answer created(Sprites& sprites, wire::CreateRequest request) {
+  if (request.name.empty()) co_return with_code(Error(Error::Kind::invalid, "name is required"), "name is required");
+  auto made = co_await sprites.create(std::move(request));
+  if (!made && made.error().kind == Error::Kind::exists) co_return with_code(made.error(), "name_taken");
+  if (!made) co_return made.error();
+  co_return as_json(201, wire::to_json(*made));
 }
 
 Answer create(Exchange& exchange, Sprites& sprites) {
   CO_TRY_LET(const std::string body, co_await exchange.read_body(body_bytes_max));
   CO_TRY_LET(wire::CreateRequest request, wire::from_json<wire::CreateRequest>(body));
-  if (request.name.empty()) co_return with_code(Error(Error::Kind::invalid, "name is required"), "name is required");
-  auto created = co_await sprites.create(std::move(request));
-  if (!created && created.error().kind == Error::Kind::exists) co_return with_code(created.error(), "name_taken");
-  if (!created) co_return created.error();
-  co_return as_json(201, wire::to_json(*created));
+  co_return co_await created(sprites, std::move(request));
 }
 
 Answer get(Exchange& exchange, Sprites& sprites) {
@@ -101,6 +77,62 @@ Answer restart(Exchange& exchange, Sprites& sprites) {
   CO_TRY_LET(const wire::Sprite sprite, co_await sprites.restart(exchange.parameter("name")));
   const wire::Restarted restarted{sprite.name, sprite.id, "the sprite was restarted"};
   co_return as_json(200, wire::to_json(restarted));
+}
+
+/// A new sprite whose disk begins as this one's.
+Answer fork(Exchange& exchange, Sprites& sprites) {
+  CO_TRY_LET(const std::string body, co_await exchange.read_body(body_bytes_max));
+  CO_TRY_LET(const wire::ForkRequest request, wire::from_json<wire::ForkRequest>(body));
+  wire::CreateRequest create_request;
+  create_request.name = request.name;
+  create_request.from = exchange.parameter("name");
+  if (request.checkpoint) *create_request.from += "@" + *request.checkpoint;
+  co_return co_await created(sprites, std::move(create_request));
+}
+
+Answer export_to(Exchange& exchange, Sprites& sprites) {
+  CO_TRY_LET(const std::string body, co_await exchange.read_body(body_bytes_max));
+  CO_TRY_LET(const wire::ExportRequest request, wire::from_json<wire::ExportRequest>(body));
+  CO_TRY(co_await sprites.export_to(exchange.parameter("name"), request.path));
+  co_return Response(204, "", "");
+}
+
+Answer import_from(Exchange& exchange, Sprites& sprites) {
+  CO_TRY_LET(const std::string body, co_await exchange.read_body(body_bytes_max));
+  CO_TRY_LET(wire::ImportRequest request, wire::from_json<wire::ImportRequest>(body));
+  auto imported = co_await sprites.import_from(std::move(request));
+  if (!imported && imported.error().kind == Error::Kind::exists) co_return with_code(imported.error(), "name_taken");
+  if (!imported) co_return imported.error();
+  co_return as_json(201, wire::to_json(*imported));
+}
+
+Answer usage(Exchange& exchange, Sprites& sprites) {
+  CO_TRY_LET(const wire::Usage of_one, co_await sprites.usage(exchange.parameter("name")));
+  co_return as_json(200, wire::to_json(of_one));
+}
+
+Answer usage_of_all(Exchange&, Sprites& sprites) {
+  wire::UsageReport report;
+  for (const wire::Sprite& sprite : sprites.list()) {
+    auto of_one = co_await sprites.usage(sprite.name);
+    if (!of_one && of_one.error().kind == Error::Kind::not_found) continue;  // destroyed meanwhile
+    if (!of_one) co_return of_one.error();
+    report.sprites.push_back(*std::move(of_one));
+  }
+  wire::CollectRequest look;
+  look.dry_run = true;
+  CO_TRY_LET(report.packs, co_await sprites.collect(look));
+  co_return as_json(200, wire::to_json(report));
+}
+
+Answer collect(Exchange& exchange, Sprites& sprites) {
+  CO_TRY_LET(const std::string body, co_await exchange.read_body(body_bytes_max));
+  wire::CollectRequest request;
+  if (!body.empty()) {
+    CO_TRY_LET(request, wire::from_json<wire::CollectRequest>(body));
+  }
+  CO_TRY_LET(const wire::Collected collected, co_await sprites.collect(request));
+  co_return as_json(200, wire::to_json(collected));
 }
 
 /// Never wakes: a sleeping sprite is healthy.
@@ -169,12 +201,19 @@ http::Router make_router(Sprites& sprites, std::chrono::milliseconds heartbeat) 
   add("POST", "/v1/sprites", create);
   router.add("GET", "/v1/sprites",
              [&sprites, heartbeat](Exchange& exchange) { return serve_list(exchange, sprites, heartbeat); });
+  add("POST", "/v1/import", import_from);
+  add("GET", "/v1/usage", usage_of_all);
+  add("POST", "/v1/gc", collect);
   add_one("GET", "", get);
   add_one("PUT", "", update);
   add_one("DELETE", "", destroy);
   add_one("POST", "/start", start);
   add_one("POST", "/stop", stop);
   add_one("POST", "/restart", restart);
+  add_checkpoint_routes(router, sprites);
+  add_one("POST", "/fork", fork);
+  add_one("POST", "/export", export_to);
+  add_one("GET", "/usage", usage);
   add_one("GET", "/check", check);
   add_one("GET", "/logs", logs);
   add_one("HEAD", "/exec", head_exec);

@@ -16,7 +16,7 @@ namespace sprite::cli {
 using Action = std::function<Result<int>(Context&)>;
 
 /// Sections of the overview that `sprite help` shows.
-enum class Group { sprites, inside, machine, hidden };
+enum class Group { sprites, inside, disks, machine, hidden };
 
 struct Verb {
   std::string_view names;  ///< "list|ls": the first is its name, the others are accepted too.
@@ -54,6 +54,10 @@ Result<std::string> completion_script(const std::string& shell);
 namespace verb {
 
 Action api(Syntax& syntax);
+Action checkpoint_create(Syntax& syntax);
+Action checkpoint_delete(Syntax& syntax);
+Action checkpoint_info(Syntax& syntax);
+Action checkpoint_list(Syntax& syntax);
 Action completion(Syntax& syntax);
 Action config_get(Syntax& syntax);
 Action config_path(Syntax& syntax);
@@ -72,6 +76,9 @@ Action destroy(Syntax& syntax);
 Action doctor(Syntax& syntax);
 Action env(Syntax& syntax);
 Action exec(Syntax& syntax);
+Action export_sprite(Syntax& syntax);
+Action fork(Syntax& syntax);
+Action gc(Syntax& syntax);
 Action help(Syntax& syntax);
 Action image_build(Syntax& syntax);
 Action image_export(Syntax& syntax);
@@ -79,10 +86,13 @@ Action image_import(Syntax& syntax);
 Action image_info(Syntax& syntax);
 Action image_list(Syntax& syntax);
 Action image_remove(Syntax& syntax);
+Action import_sprite(Syntax& syntax);
 Action info(Syntax& syntax);
 Action list(Syntax& syntax);
 Action logs(Syntax& syntax);
+Action recover(Syntax& syntax);
 Action restart(Syntax& syntax);
+Action restore(Syntax& syntax);
 Action sessions_attach(Syntax& syntax);
 Action sessions_kill(Syntax& syntax);
 Action sessions_list(Syntax& syntax);
@@ -90,6 +100,7 @@ Action start(Syntax& syntax);
 Action stop(Syntax& syntax);
 Action url(Syntax& syntax);
 Action url_update(Syntax& syntax);
+Action usage(Syntax& syntax);
 Action use(Syntax& syntax);
 Action version(Syntax& syntax);
 

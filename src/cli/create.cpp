@@ -11,7 +11,7 @@ namespace sprite::cli::verb {
 namespace {
 
 struct Options {
-  std::string name, memory, image;
+  std::string name, memory, image, from;
   std::optional<std::uint64_t> cpus;
   std::vector<std::string> labels;
   bool skip_console = false;
@@ -23,6 +23,7 @@ Result<wire::CreateRequest> to_request(const Options& options) {
   request.labels = options.labels;
   request.config.cpus = options.cpus;
   if (!options.image.empty()) request.image = options.image;
+  if (!options.from.empty()) request.from = options.from;
   if (options.memory.empty()) return request;
   auto bytes = parse_size(options.memory);
   if (!bytes) return std::move(bytes).error().within("option --memory cannot be '" + options.memory + "'");
@@ -78,6 +79,7 @@ Action create(Syntax& syntax) {
   syntax.option("--memory", "SIZE", options->memory, "Memory, such as 2GiB");
   syntax.option("--cpus", "NUMBER", options->cpus, "Processors");
   syntax.option("--image", "IMAGE", options->image, "The image it starts from");
+  syntax.option("--from", "SPRITE[@CHECKPOINT]", options->from, "Begin with another sprite's disk");
   return [options](Context& context) { return run(context, *options); };
 }
 

@@ -71,6 +71,7 @@ std::string overview(const std::string& group) {
   };
   list(Group::sprites, "Sprites");
   list(Group::inside, "In a sprite");
+  list(Group::disks, "Disks");
   list(Group::machine, "This machine");
   return text + "\n`sprite COMMAND --help` tells more about one.\n";
 }

@@ -28,6 +28,12 @@ asio::awaitable<Result<http::Response>> call(Stream stream, http::Request reques
   co_return response;
 }
 
+asio::awaitable<Result<>> post(Stream stream, std::string target, std::chrono::milliseconds limit) {
+  http::Request request("POST", std::move(target));
+  CO_TRY(co_await call(std::move(stream), std::move(request), limit));
+  co_return Result<>{};
+}
+
 }  // namespace
 
 asio::awaitable<Result<>> configure(Stream stream, wire::Configure identity, std::chrono::milliseconds limit) {
@@ -43,9 +49,23 @@ asio::awaitable<Result<wire::AgentStatus>> status(Stream stream, std::chrono::mi
 }
 
 asio::awaitable<Result<>> shutdown(Stream stream, std::chrono::milliseconds limit) {
-  http::Request request("POST", "/host/shutdown");
-  CO_TRY(co_await call(std::move(stream), std::move(request), limit));
-  co_return Result<>{};
+  return post(std::move(stream), "/host/shutdown", limit);
+}
+
+asio::awaitable<Result<>> freeze(Stream stream, std::chrono::milliseconds limit) {
+  return post(std::move(stream), "/host/freeze", limit);
+}
+
+asio::awaitable<Result<>> thaw(Stream stream, std::chrono::milliseconds limit) {
+  return post(std::move(stream), "/host/thaw", limit);
+}
+
+asio::awaitable<Result<>> stop_container(Stream stream, std::chrono::milliseconds limit) {
+  return post(std::move(stream), "/host/container/stop", limit);
+}
+
+asio::awaitable<Result<>> start_container(Stream stream, std::chrono::milliseconds limit) {
+  return post(std::move(stream), "/host/container/start", limit);
 }
 
 }  // namespace sprite::agent_client

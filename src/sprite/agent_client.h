@@ -16,5 +16,13 @@ boost::asio::awaitable<Result<>> configure(Stream stream, wire::Configure identi
 boost::asio::awaitable<Result<wire::AgentStatus>> status(Stream stream, std::chrono::milliseconds limit);
 /// Ends programs, unmounts, and has the power go off soon after the answer. Errors: unavailable.
 boost::asio::awaitable<Result<>> shutdown(Stream stream, std::chrono::milliseconds limit);
+/// The guest writes what it has to its disk, and nothing more until thaw(), or for 5 s. Errors: unavailable.
+boost::asio::awaitable<Result<>> freeze(Stream stream, std::chrono::milliseconds limit);
+boost::asio::awaitable<Result<>> thaw(Stream stream, std::chrono::milliseconds limit);
+/// Ends every program and unmounts the disk, which may be exchanged until start_container(). Errors: unavailable (then
+/// the disk may still be in use).
+boost::asio::awaitable<Result<>> stop_container(Stream stream, std::chrono::milliseconds limit);
+/// Returns when programs may run again. Errors: unavailable.
+boost::asio::awaitable<Result<>> start_container(Stream stream, std::chrono::milliseconds limit);
 
 }  // namespace sprite::agent_client

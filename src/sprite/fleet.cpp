@@ -40,10 +40,6 @@ std::string random_mac_address() {
   return "52:54:00:" + digits.substr(0, 2) + ":" + digits.substr(2, 2) + ":" + digits.substr(4, 2);
 }
 
-Error no_such_sprite(const std::string& name) {
-  return Error{Error::Kind::not_found, "no sprite is called '" + name + "'", "run `sprite list` to see the names", {}};
-}
-
 /// Host bytes of the files in `folder`, not counting holes and what it shares with an image.
 std::uint64_t bytes_on_disk(const Path& folder) {
   std::uint64_t bytes = 0;
@@ -57,6 +53,10 @@ std::uint64_t bytes_on_disk(const Path& folder) {
 }
 
 }  // namespace
+
+Error no_such_sprite(const std::string& name) {
+  return Error{Error::Kind::not_found, "no sprite is called '" + name + "'", "run `sprite list` to see the names", {}};
+}
 
 Result<std::shared_ptr<Sprites>> open_sprites(asio::any_io_executor executor, const SpritesOptions& options) {
   auto fleet = std::make_shared<Fleet>(std::move(executor), options);
@@ -239,12 +239,11 @@ Result<Record> Fleet::new_record(const wire::CreateRequest& request) const {
   return record;
 }
 
-Result<> Fleet::make_folder(const Record& record) {
+Result<> Fleet::make_folder(const Record& record, const std::function<Result<>(const Path&)>& fill) {
   const Path unfinished = host_.sprites_dir() / (".new-" + record.id);
   auto made = [&]() -> Result<> {
     TRY(make_directories(unfinished));
-    TRY_LET(const image::Image image, host_.images().find(record.image));
-    TRY(store::Volume::create(unfinished, image.rootfs(), image.manifest.disk_bytes));
+    TRY(fill(unfinished));
     TRY(save_record(unfinished, record));
     if (::rename(unfinished.c_str(), host_.sprite_dir(record.id).c_str()) != 0)
       return system_error("cannot name the new sprite's folder");
@@ -254,15 +253,33 @@ Result<> Fleet::make_folder(const Record& record) {
   return made;
 }
 
+Result<> Fleet::make_volume(const Record& record, const Path& directory) {
+  TRY_LET(const image::Image image, host_.images().find(record.image));
+  return store::Volume::create(directory, image.rootfs(), image.manifest.disk_bytes);
+}
+
 asio::awaitable<Result<wire::Sprite>> Fleet::create(wire::CreateRequest request) {
   const std::string doing = "cannot create sprite '" + request.name + "'";
+  const std::string from = request.from.value_or("");
+  if (!from.empty()) {
+    auto completed = with_settings_of_source(std::move(request));
+    if (!completed) co_return std::move(completed).error().within(doing);
+    request = *std::move(completed);
+  }
   CO_TRY_LET(Record record, new_record(request));
   auto entry = std::make_shared<Entry>(host_, std::move(record));
   entry->phase = Phase::creating;
   entries_[entry->record.name] = entry;
   const Turns::Turn turn = co_await entry->turns.take();
-  auto make = [this, entry] { return make_folder(entry->record); };
-  auto made = co_await on_pool(host_.pool(), make);
+  Result<> made;
+  if (from.empty()) {
+    auto make = [this, entry] {
+      return make_folder(entry->record, [&](const Path& folder) { return make_volume(entry->record, folder); });
+    };
+    made = co_await on_pool(host_.pool(), make);
+  } else {
+    made = co_await fork_folder(entry, from);
+  }
   if (made) made = co_await bring_up(entry);
   if (made) co_return to_wire(*entry);
   (void)co_await discard(entry);  // the first failure is the one to tell

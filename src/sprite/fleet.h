@@ -14,8 +14,11 @@
 #include "sprite/record.h"
 #include "sprite/sprites.h"
 #include "sprite/turns.h"
+#include "store/history.h"
 
 namespace sprite {
+
+Error no_such_sprite(const std::string& name);
 
 enum class Phase { creating, stopped, starting, running, stopping, destroyed };
 
@@ -44,6 +47,14 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   asio::awaitable<Result<wire::Sprite>> start(std::string name) override;
   asio::awaitable<Result<wire::Sprite>> stop(std::string name) override;
   asio::awaitable<Result<wire::Sprite>> restart(std::string name) override;
+  asio::awaitable<Result<Checkpointed>> checkpoint(std::string name, std::string comment) override;
+  asio::awaitable<Result<std::vector<wire::Checkpoint>>> checkpoints(std::string name) override;
+  asio::awaitable<Result<>> remove_checkpoint(std::string name, std::string id) override;
+  asio::awaitable<Result<Checkpointed>> restore(std::string name, std::string id) override;
+  asio::awaitable<Result<>> export_to(std::string name, std::string path) override;
+  asio::awaitable<Result<wire::Sprite>> import_from(wire::ImportRequest request) override;
+  asio::awaitable<Result<wire::Usage>> usage(std::string name) override;
+  asio::awaitable<Result<wire::Collected>> collect(wire::CollectRequest request) override;
   asio::awaitable<Result<Stream>> connect(std::string name) override;
   asio::awaitable<Result<wire::AgentStatus>> agent_status(std::string name) override;
   Result<std::string> console_log(const std::string& name) const override;
@@ -55,8 +66,20 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   using EntryPtr = std::shared_ptr<Entry>;
 
   Result<EntryPtr> find(const std::string& name) const;
+  /// An existing sprite and one's turn with it. Errors: not_found.
+  struct Claim {
+    EntryPtr entry;
+    Turns::Turn turn;
+  };
+  asio::awaitable<Result<Claim>> claim(std::string name);
+  asio::awaitable<Result<store::History>> history(EntryPtr entry);
+
+  Result<wire::CreateRequest> with_settings_of_source(wire::CreateRequest request) const;
   Result<Record> new_record(const wire::CreateRequest& request) const;
-  Result<> make_folder(const Record& record);
+  /// Makes a sprite's folder, in which `fill` makes the volume. Blocks.
+  Result<> make_folder(const Record& record, const std::function<Result<>(const Path&)>& fill);
+  Result<> make_volume(const Record& record, const Path& directory);
+  asio::awaitable<Result<>> fork_folder(EntryPtr entry, std::string from);
   Result<> load(const Path& folder);
   wire::Sprite to_wire(const Entry& entry) const;
   void enter(Entry& entry, Phase phase, std::string detail = "");

@@ -22,9 +22,18 @@ vm::LibvirtOptions libvirt_options(const SpritesOptions& options) {
 }  // namespace
 
 Host::Host(asio::any_io_executor executor, SpritesOptions options)
-    : executor_(std::move(executor)), options_(std::move(options)), pool_(pool_threads) {}
+    : executor_(std::move(executor)),
+      options_(std::move(options)),
+      packs_(std::make_shared<store::PackStore>(options_.data_dir / "packs")),
+      pool_(pool_threads) {}
 
 Host::~Host() { pool_.join(); }
+
+Result<std::shared_ptr<store::Volume>> Host::open_volume(const std::string& sprite_id) const {
+  const Path runtime = vm_dir(sprite_id);
+  TRY(make_directories(runtime));
+  return store::Volume::open(sprite_dir(sprite_id), runtime, packs_);
+}
 
 asio::awaitable<Result<vm::Hypervisor*>> Host::hypervisor() {
   if (hypervisor_) co_return hypervisor_.get();

@@ -36,6 +36,15 @@ class Host {
 
   image::Catalogue images() const { return image::Catalogue(options_.data_dir / "images"); }
 
+  /// Compressed pieces of disks, shared by all sprites.
+  store::PackStore& packs() { return *packs_; }
+  /// Opens a sprite's volume. Errors: as store::Volume::open().
+  Result<std::shared_ptr<store::Volume>> open_volume(const std::string& sprite_id) const;
+  /// Any other volume that may need the packs.
+  Result<std::shared_ptr<store::Volume>> open_volume_at(const Path& directory, const Path& runtime) const {
+    return store::Volume::open(directory, runtime, packs_);
+  }
+
   /// What the hypervisor calls a sprite's machine: the uuid in the sprite's id.
   static std::string machine_id(const std::string& sprite_id);
   /// The first 12 hex digits of the uuid in a sprite's id: short enough for socket paths.
@@ -48,6 +57,7 @@ class Host {
  private:
   asio::any_io_executor executor_;
   SpritesOptions options_;
+  std::shared_ptr<store::PackStore> packs_;
   asio::thread_pool pool_;
   Turns opening_;
   std::unique_ptr<vm::Hypervisor> hypervisor_;

@@ -22,6 +22,11 @@ constexpr auto configure_limit = 60s;
 constexpr auto shutdown_limit = 10s;  // the agent gives programs 2 s of it
 constexpr auto power_off_limit = 5s;
 constexpr auto status_limit = 5s;
+constexpr auto sign_of_life_limit = 2s;
+constexpr auto freeze_limit = 10s;  // most of it may go by writing what the guest has not written yet
+constexpr auto thaw_limit = 2s;
+constexpr auto take_disk_limit = 30s, give_disk_limit = 30s;  // the first writes what was not written yet
+constexpr std::size_t automatic_checkpoints_kept = 5;
 
 Result<Fd> connect_unix(const Path& path) {
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -69,12 +74,11 @@ Result<vm::MachineSpec> Machine::machine_spec() const {
 
 Result<> Machine::serve_disk() {
   if (disk_) return {};
-  const Path runtime = host_.vm_dir(record_.id);
-  TRY(make_directories(runtime));
   if (!volume_) {
-    TRY_LET(volume_, store::Volume::open(host_.sprite_dir(record_.id), runtime));
+    TRY_LET(volume_, host_.open_volume(record_.id));
+    volume_->start_upkeep({});
   }
-  TRY_LET(Fd socket, http::listen_unix(runtime / "disk.sock"));
+  TRY_LET(Fd socket, http::listen_unix(host_.vm_dir(record_.id) / "disk.sock"));
   auto find = [volume = volume_](const std::string& name) -> std::shared_ptr<nbd::Device> {
     return name == "disk" ? volume : nullptr;
   };
@@ -193,6 +197,74 @@ Error Machine::with_console(Error error) const {
   for (std::size_t i = lines.size() - std::min<std::size_t>(lines.size(), 3); i < lines.size(); ++i)
     if (const std::string line = trim(lines[i]); !line.empty()) error.because.push_back("console: " + line);
   return error;
+}
+
+/// An agent that is well answers at once, and may then take its time to write.
+asio::awaitable<Result<>> Machine::freeze() {
+  CO_TRY_LET(Stream first, open_stream());
+  CO_TRY(co_await agent_client::status(std::move(first), sign_of_life_limit));
+  CO_TRY_LET(Stream second, open_stream());
+  co_return co_await agent_client::freeze(std::move(second), freeze_limit);
+}
+
+/// A guest that does not hear it thaws by itself.
+asio::awaitable<void> Machine::thaw() {
+  auto stream = open_stream();
+  if (!stream) co_return;
+  auto ignored = [](std::exception_ptr, Result<>) {};
+  asio::co_spawn(host_.executor(), agent_client::thaw(*std::move(stream), thaw_limit), std::move(ignored));
+}
+
+asio::awaitable<Result<>> Machine::take_disk_from_guest() {
+  CO_TRY_LET(Stream first, open_stream());
+  CO_TRY(co_await agent_client::status(std::move(first), sign_of_life_limit));
+  CO_TRY_LET(Stream second, open_stream());
+  co_return co_await agent_client::stop_container(std::move(second), take_disk_limit);
+}
+
+asio::awaitable<Result<>> Machine::give_disk_to_guest() {
+  CO_TRY_LET(Stream stream, open_stream());
+  co_return co_await agent_client::start_container(std::move(stream), give_disk_limit);
+}
+
+/// Restores, and removes the oldest automatic checkpoints but those that are kept.
+asio::awaitable<Result<store::Checkpoint>> Machine::restore_volume(std::int64_t checkpoint) {
+  std::function<Result<store::Checkpoint>(store::Volume&)> restore =
+      [checkpoint](store::Volume& volume) -> Result<store::Checkpoint> {
+    TRY_LET(const store::Checkpoint before, volume.restore(checkpoint));
+    TRY_LET(std::vector<store::Checkpoint> automatic, volume.checkpoints());
+    std::erase_if(automatic, [](const auto& each) { return each.automatic == store::Automatic::no; });
+    std::ranges::sort(automatic, std::greater(), &store::Checkpoint::layer);
+    for (std::size_t i = automatic_checkpoints_kept; i < automatic.size(); ++i)
+      if (automatic[i].number != checkpoint) (void)volume.remove_checkpoint(automatic[i].number);  // the next one will
+    return before;
+  };
+  co_return co_await with_volume<store::Checkpoint>(std::move(restore));
+}
+
+asio::awaitable<Result<Restored>> Machine::restore(std::int64_t checkpoint) {
+  Restored restored;
+  if (!on()) {
+    CO_TRY_LET(restored.before, co_await restore_volume(checkpoint));
+    co_return restored;
+  }
+  Result<> in_place = co_await take_disk_from_guest();
+  bool exchanged = false;
+  if (in_place) {
+    auto before = co_await restore_volume(checkpoint);
+    exchanged = before.has_value();
+    in_place = co_await give_disk_to_guest();
+    if (in_place && !before) co_return std::move(before).error();
+    if (before) restored.before = *std::move(before);
+    if (in_place) co_return restored;
+  }
+  restored.note = "the sprite was restarted, since its guest did not answer: " + in_place.error().what;
+  CO_TRY(co_await cut_power());
+  if (!exchanged) {
+    CO_TRY_LET(restored.before, co_await restore_volume(checkpoint));
+  }
+  CO_TRY(co_await power_on());
+  co_return restored;
 }
 
 Result<Stream> Machine::open_stream() {

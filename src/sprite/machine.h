@@ -14,10 +14,17 @@
 #include "channel/link.h"
 #include "nbd/server.h"
 #include "sprite/host.h"
+#include "sprite/on_pool.h"
 #include "sprite/record.h"
 #include "store/volume.h"
 
 namespace sprite {
+
+/// The checkpoint of what a disk was before it was restored, and a remark for people; mostly empty.
+struct Restored {
+  store::Checkpoint before{};
+  std::string note{};
+};
 
 class Machine {
  public:
@@ -44,12 +51,30 @@ class Machine {
   /// Makes the disk durable and stops serving it; the VM waits for the next daemon. Blocks.
   Result<> release();
 
+  /// The result of `work` with the volume, on the pool; a machine that is off opens it for so long. Errors: as
+  /// Host::open_volume(), and those of `work`.
+  template <class T>
+  asio::awaitable<Result<T>> with_volume(std::function<Result<T>(store::Volume&)> work);
+  /// As with_volume(), at an instant at which the guest's filesystem is complete. Where the guest does not answer the
+  /// instant is any, and `note` says so.
+  template <class T>
+  asio::awaitable<Result<T>> at_rest(std::function<Result<T>(store::Volume&)> work, std::string& note);
+  /// Puts the disk back to what a checkpoint holds. The VM goes on, with the inner container started anew, or is
+  /// restarted where the guest does not answer; after an error the machine may be off. Errors: not_found, no_space,
+  /// corrupt, unavailable.
+  asio::awaitable<Result<Restored>> restore(std::int64_t checkpoint);
+
   /// A stream to the agent's HTTP server. Errors: unavailable (off, or the channel is down).
   Result<Stream> open_stream();
   /// What the agent says of itself. Errors: unavailable.
   asio::awaitable<Result<wire::AgentStatus>> agent_status();
 
  private:
+  asio::awaitable<Result<>> freeze();
+  asio::awaitable<void> thaw();
+  asio::awaitable<Result<>> take_disk_from_guest();
+  asio::awaitable<Result<>> give_disk_to_guest();
+  asio::awaitable<Result<store::Checkpoint>> restore_volume(std::int64_t checkpoint);
   asio::awaitable<Result<>> start_vm();
   asio::awaitable<Result<>> connect_agent(std::chrono::milliseconds limit);
   asio::awaitable<Result<>> configure_agent();
@@ -64,5 +89,28 @@ class Machine {
   std::unique_ptr<channel::Link> link_;
   bool channel_down_ = false;
 };
+
+template <class T>
+asio::awaitable<Result<T>> Machine::with_volume(std::function<Result<T>(store::Volume&)> work) {
+  auto run = [&host = host_, id = record_.id, volume = volume_, work = std::move(work)]() -> Result<T> {
+    if (volume) return work(*volume);
+    TRY_LET(const auto opened, host.open_volume(id));
+    auto done = work(*opened);
+    TRY(opened->close());
+    TRY(remove_tree(host.vm_dir(id)));
+    return done;
+  };
+  co_return co_await on_pool(host_.pool(), run);
+}
+
+template <class T>
+asio::awaitable<Result<T>> Machine::at_rest(std::function<Result<T>(store::Volume&)> work, std::string& note) {
+  Result<> frozen;
+  if (on()) frozen = co_await freeze();
+  if (!frozen) note = "the guest did not answer, so this is its disk as after a loss of power: " + frozen.error().what;
+  auto done = co_await with_volume<T>(std::move(work));
+  if (on()) co_await thaw();
+  co_return done;
+}
 
 }  // namespace sprite

@@ -18,21 +18,29 @@ namespace wire {
 BOOST_DESCRIBE_STRUCT(UrlSettings, (), (auth, private_access))
 }
 
+std::string to_json(const Record& record) { return boost::json::serialize(boost::json::value_from(record)); }
+
+Result<Record> record_from_json(std::string_view text) {
+  try {
+    return boost::json::value_to<Record>(boost::json::parse(text));
+  } catch (const std::exception& wrong) {
+    return Error{Error::Kind::corrupt, "the description of a sprite cannot be read", "", {wrong.what()}};
+  }
+}
+
 Result<Record> load_record(const Path& sprite_dir) {
   const std::string what = "cannot read the record of the sprite in '" + sprite_dir.string() + "'";
   TRY_LET(meta::Database database, store::open_volume_database(sprite_dir));
   TRY_LET(meta::Query query, database.query("select value from record where name = 'sprite'"));
   TRY_LET(const bool found, query.next());
   if (!found) return Error{Error::Kind::corrupt, what, "", {"its volume.db has none"}};
-  try {
-    return boost::json::value_to<Record>(boost::json::parse(query.text(0)));
-  } catch (const std::exception& wrong) {
-    return Error{Error::Kind::corrupt, what, "", {wrong.what()}};
-  }
+  auto record = record_from_json(query.text(0));
+  if (!record) return std::move(record).error().within(what);
+  return record;
 }
 
 Result<> save_record(const Path& sprite_dir, const Record& record) {
-  const std::string text = boost::json::serialize(boost::json::value_from(record));
+  const std::string text = to_json(record);
   TRY_LET(meta::Database database, store::open_volume_database(sprite_dir));
   return database.run("insert or replace into record (name, value) values ('sprite', ?)", {std::string_view(text)});
 }

@@ -33,4 +33,9 @@ Result<Record> load_record(const Path& sprite_dir);
 /// Durable when it returns. Errors: no_space, unavailable.
 Result<> save_record(const Path& sprite_dir, const Record& record);
 
+/// The record as JSON: what an exported sprite says of itself.
+std::string to_json(const Record& record);
+/// Errors: corrupt.
+Result<Record> record_from_json(std::string_view text);
+
 }  // namespace sprite

@@ -18,12 +18,19 @@ namespace sprite {
 
 namespace asio = boost::asio;
 
+/// A checkpoint that was made, and a remark about it for people; mostly empty.
+struct Checkpointed {
+  wire::Checkpoint checkpoint{};
+  std::string note{};
+};
+
 /// An interface because api/ is tested against a double; open.h makes the real one.
 class Sprites {
  public:
   virtual ~Sprites() = default;
 
-  /// A new sprite, running and ready for exec. Errors: exists, invalid (name, sizes, no such image), no_space,
+  /// A new sprite, running and ready for exec; with `from`, a fork: its disk begins as the other's, whose settings it
+  /// gets where none are given. Errors: exists, invalid (name, sizes, no such image), not_found (`from`), no_space,
   /// unavailable.
   virtual asio::awaitable<Result<wire::Sprite>> create(wire::CreateRequest request) = 0;
   /// Errors: not_found.
@@ -41,6 +48,28 @@ class Sprites {
   /// 10 s is ended all the same. Errors: not_found, unavailable.
   virtual asio::awaitable<Result<wire::Sprite>> stop(std::string name) = 0;
   virtual asio::awaitable<Result<wire::Sprite>> restart(std::string name) = 0;
+
+  /// Keeps this instant of the disk. Where the guest does not answer it is as after a loss of power, and the note says
+  /// so. Errors: not_found, no_space, unavailable.
+  virtual asio::awaitable<Result<Checkpointed>> checkpoint(std::string name, std::string comment) = 0;
+  /// The oldest first, automatic ones included, "Current" last. Errors: not_found.
+  virtual asio::awaitable<Result<std::vector<wire::Checkpoint>>> checkpoints(std::string name) = 0;
+  /// Errors: not_found, busy (the present disk came after it), no_space, unavailable.
+  virtual asio::awaitable<Result<>> remove_checkpoint(std::string name, std::string id) = 0;
+  /// The disk becomes as it was; programs end, and a running sprite runs again. What it was is kept as an automatic
+  /// checkpoint, which is returned. Errors: not_found, invalid ("Current"), no_space, corrupt, unavailable.
+  virtual asio::awaitable<Result<Checkpointed>> restore(std::string name, std::string id) = 0;
+
+  /// Writes the disk as it is now, and the sprite's settings, to the new file `path`. Errors: not_found, exists,
+  /// no_space, unavailable.
+  virtual asio::awaitable<Result<>> export_to(std::string name, std::string path) = 0;
+  /// A new sprite, not yet started, of such a file. Errors: not_found (no such file), corrupt, exists, invalid,
+  /// no_space, unavailable.
+  virtual asio::awaitable<Result<wire::Sprite>> import_from(wire::ImportRequest request) = 0;
+  /// Errors: not_found, corrupt, unavailable.
+  virtual asio::awaitable<Result<wire::Usage>> usage(std::string name) = 0;
+  /// Removes the packs that no sprite needs. Errors: corrupt, unavailable; nothing is removed then.
+  virtual asio::awaitable<Result<wire::Collected>> collect(wire::CollectRequest request) = 0;
 
   /// Wakes the sprite if need be and opens a byte stream to its agent's HTTP server. Errors: as start().
   virtual asio::awaitable<Result<Stream>> connect(std::string name) = 0;

@@ -29,6 +29,7 @@ struct CreateRequest {
   SpriteConfig config{};
   std::map<std::string, std::string> environment{};
   std::optional<std::string> image{};  ///< ours: image name or digest
+  std::optional<std::string> from{};   ///< ours: "<sprite>" or "<sprite>@<checkpoint>", whose disk it begins with
 };
 
 struct UpdateRequest {
@@ -106,6 +107,71 @@ struct Session {
 struct SessionList {
   std::vector<Session> sessions{};
   std::uint64_t count = 0;
+};
+
+/// The body of `POST …/checkpoint`.
+struct CheckpointRequest {
+  std::optional<std::string> comment{};
+};
+
+/// "v<n>", "auto-<n>" (made by us, before a restore), or "Current": the disk as it is now, which is no checkpoint.
+struct Checkpoint {
+  std::string id{};
+  std::string create_time{};
+  std::optional<std::string> comment{};
+  std::optional<std::string> source_id{};  ///< the checkpoint that it came after
+  std::optional<std::string> health{};
+  std::optional<bool> is_auto{};
+  std::optional<std::vector<std::string>> history{};  ///< source_id, that one's source_id, and so on
+};
+
+/// A line of the answer to making or restoring a checkpoint.
+struct Progress {
+  std::string type{};  ///< "info", "error" (the last), "complete" (the last)
+  std::optional<std::string> data{}, error{};
+  std::string time{};
+  std::optional<std::string> checkpoint_id{};  ///< ours, when complete: the one made; of a restore, the safety one
+};
+
+/// The body of `POST …/fork` (ours).
+struct ForkRequest {
+  std::string name{};
+  std::optional<std::string> checkpoint{};  ///< none: the disk as it is now
+};
+
+/// The bodies of `POST …/export` and `POST /v1/import` (ours): a file on the daemon's machine.
+struct ExportRequest {
+  std::string path{};
+};
+struct ImportRequest {
+  std::string path{};
+  std::optional<std::string> name{};  ///< none: the name that the file says
+};
+
+/// Where a sprite's bytes are on the host's disk (ours).
+struct Usage {
+  std::string name{};
+  std::uint64_t apparent_bytes = 0;  ///< the size that the guest sees
+  std::uint64_t local_bytes = 0;     ///< in files that only this sprite has
+  std::uint64_t shared_bytes = 0;    ///< in files that it shares with its image or with forks
+  std::uint64_t unsealed_bytes = 0;  ///< of these: not yet in packs
+  std::uint64_t layers = 0, checkpoints = 0;
+  std::optional<std::string> trouble{};  ///< what keeps it from being packed
+};
+
+/// The body of `POST /v1/gc`, and its answer, which is also part of the usage (ours).
+struct CollectRequest {
+  bool dry_run = false;
+};
+struct Collected {
+  std::uint64_t packs_needed = 0, bytes_needed = 0, packs_removed = 0, bytes_removed = 0;
+  bool dry_run = false;
+};
+
+/// The answer to `GET /v1/usage` (ours).
+struct UsageReport {
+  std::vector<Usage> sprites{};
+  Collected packs{};  ///< as a dry run would say
 };
 
 /// What `GET /v1/daemon` tells (ours): used by `sprite daemon status` and `sprite doctor`.

@@ -356,3 +356,104 @@ TEST_CASE("unknown paths and methods are told apart") {
   CHECK(world.fetch("PATCH", "/v1/sprites").status == 405);
   CHECK(world.fetch("GET", "/").status == 404);
 }
+
+namespace {
+
+/// The lines of an answer that came line by line.
+std::vector<wire::Progress> lines(const http::Response& response) {
+  REQUIRE(response.status == 200);
+  std::vector<wire::Progress> all;
+  for (const std::string& line : split(trim(response.body), '\n')) {
+    const auto read = wire::from_json<wire::Progress>(line);
+    REQUIRE(read);
+    CHECK(parse_time(read->time));
+    all.push_back(*read);
+  }
+  return all;
+}
+
+std::string listed(World& world, const std::string& query = "") {
+  const auto all =
+      wire::from_json<std::vector<wire::Checkpoint>>(world.fetch("GET", "/v1/sprites/api/checkpoints" + query).body);
+  REQUIRE(all);
+  std::vector<std::string> ids;
+  for (const wire::Checkpoint& each : *all) ids.push_back(each.id);
+  return join(ids, " ");
+}
+
+}  // namespace
+
+TEST_CASE("a checkpoint is made, listed, shown and deleted") {
+  World world;
+  world.create("api");
+  const auto made = lines(world.fetch("POST", "/v1/sprites/api/checkpoint", R"({"comment":"first"})"));
+  CHECK(made.front().type == "info");
+  CHECK(made.back().type == "complete");
+  CHECK(made.back().checkpoint_id == "v0");
+  CHECK(lines(world.fetch("POST", "/v1/sprites/api/checkpoint")).back().checkpoint_id == "v1");  // a body is not needed
+  const auto answer = world.fetch("GET", "/v1/sprites/api/checkpoints");
+  CHECK(answer.content_type == "application/json");
+  CHECK(listed(world) == "v0 v1 Current");
+  const auto shown = world.fetch("GET", "/v1/sprites/api/checkpoints/v0");
+  CHECK(object(shown)["comment"] == "first");
+  CHECK(world.fetch("DELETE", "/v1/sprites/api/checkpoints/v1").status == 409);
+  const auto gone = world.fetch("DELETE", "/v1/sprites/api/checkpoints/v0");
+  CHECK(gone.status == 204);
+  CHECK(gone.body.empty());
+  for (const char* method : {"GET", "DELETE"})
+    CHECK(world.fetch(method, "/v1/sprites/api/checkpoints/v0").status == 404);
+}
+
+TEST_CASE("a failure after the first line is the last line") {
+  World world;
+  world.create("api");
+  const auto failed = lines(world.fetch("POST", "/v1/sprites/api/checkpoint", R"({"comment":"full"})"));
+  CHECK(failed.back().type == "error");
+  CHECK(failed.back().error == "no space is left");
+  CHECK(failed.back().data == "try: remove a sprite");
+  CHECK(world.fetch("POST", "/v1/sprites/none/checkpoint").status == 404);
+  CHECK(world.fetch("POST", "/v1/sprites/api/checkpoint", "[]").status == 400);
+}
+
+TEST_CASE("a guest that does not answer is told of") {
+  World world;
+  world.create("api");
+  world.sprites.guest_silent = true;
+  const auto made = lines(world.fetch("POST", "/v1/sprites/api/checkpoint"));
+  CHECK(std::ranges::any_of(made, [](const auto& line) { return line.data.value_or("").starts_with("Warning: "); }));
+}
+
+TEST_CASE("a restore tells what it kept; automatic checkpoints are hidden until asked for") {
+  World world;
+  world.create("api");
+  for (int i = 0; i < 3; ++i) (void)world.fetch("POST", "/v1/sprites/api/checkpoint");
+  CHECK(listed(world, "?history=v1") == "v0 v1");
+  const auto restored = lines(world.fetch("POST", "/v1/sprites/api/checkpoints/v1/restore"));
+  CHECK(restored.back().type == "complete");
+  CHECK(restored.back().checkpoint_id == "auto-3");
+  CHECK(listed(world) == "v0 v1 v2 Current");
+  CHECK(listed(world, "?includeAuto=true") == "v0 v1 v2 auto-3 Current");
+  CHECK(world.fetch("POST", "/v1/sprites/api/checkpoints/v9/restore").status == 404);
+}
+
+TEST_CASE("sprites are forked, exported, imported and measured") {
+  World world;
+  world.create("api");
+  const auto forked = world.fetch("POST", "/v1/sprites/api/fork", R"({"name":"copy","checkpoint":"v2"})");
+  CHECK(forked.status == 201);
+  CHECK(object(forked)["detail"] == "from api@v2");
+  const auto taken = world.fetch("POST", "/v1/sprites/api/fork", R"({"name":"copy"})");
+  CHECK(taken.status == 409);
+  CHECK(object(taken)["error"] == "name_taken");
+  CHECK(world.fetch("POST", "/v1/sprites/api/export", R"({"path":"/x/y"})").status == 204);
+  CHECK(world.sprites.exported_to == "/x/y");
+  CHECK(world.fetch("POST", "/v1/import", R"({"path":"/x/y","name":"again"})").status == 201);
+  CHECK(world.fetch("POST", "/v1/import", R"({"path":"/x/y","name":"again"})").status == 409);
+  CHECK(object(world.fetch("GET", "/v1/sprites/api/usage"))["local_bytes"] == 4096);
+  const auto all = wire::from_json<wire::UsageReport>(world.fetch("GET", "/v1/usage").body);
+  REQUIRE(all);
+  CHECK(all->sprites.size() == 3);
+  CHECK(all->packs.bytes_removed == 200);
+  CHECK(object(world.fetch("POST", "/v1/gc", R"({"dry_run":true})"))["dry_run"] == true);
+  CHECK(object(world.fetch("POST", "/v1/gc"))["dry_run"] == false);
+}

@@ -30,6 +30,7 @@ class FakeSprites final : public Sprites {
     sprite.labels = request.labels;
     sprite.config = request.config;
     sprite.environment = request.environment;
+    if (request.from) sprite.detail = "from " + *request.from;
     co_return set(std::move(sprite));
   }
   Result<wire::Sprite> get(const std::string& name) const override {
@@ -60,6 +61,65 @@ class FakeSprites final : public Sprites {
   asio::awaitable<Result<wire::Sprite>> stop(std::string name) override { return become(std::move(name), "cold"); }
   asio::awaitable<Result<wire::Sprite>> restart(std::string name) override {
     return become(std::move(name), "running");
+  }
+  asio::awaitable<Result<Checkpointed>> checkpoint(std::string name, std::string comment) override {
+    CO_TRY(get(name));
+    if (comment == "full") co_return Error(Error::Kind::no_space, "no space is left", "remove a sprite");
+    Checkpointed made;
+    made.checkpoint.id = "v" + std::to_string(next_checkpoint_++);
+    made.checkpoint.create_time = format_time(std::chrono::system_clock::now());
+    if (!comment.empty()) made.checkpoint.comment = comment;
+    if (guest_silent) made.note = "the guest did not answer";
+    checkpoints_[name].push_back(made.checkpoint);
+    co_return made;
+  }
+  asio::awaitable<Result<std::vector<wire::Checkpoint>>> checkpoints(std::string name) override {
+    CO_TRY(get(name));
+    std::vector<wire::Checkpoint> all = checkpoints_[name];
+    for (std::size_t i = 1; i < all.size(); ++i) {
+      all[i].source_id = all[i - 1].id;
+      all[i].history = all[i - 1].history.value_or(std::vector<std::string>());
+      all[i].history->insert(all[i].history->begin(), all[i - 1].id);
+    }
+    all.emplace_back().id = "Current";
+    co_return all;
+  }
+  asio::awaitable<Result<>> remove_checkpoint(std::string name, std::string id) override {
+    CO_TRY(get(name));
+    auto& all = checkpoints_[name];
+    const auto found = std::ranges::find(all, id, &wire::Checkpoint::id);
+    if (found == all.end()) co_return Error(Error::Kind::not_found, "there is no checkpoint '" + id + "'");
+    if (id == all.back().id) co_return Error(Error::Kind::busy, "the disk is based on it");
+    all.erase(found);
+    co_return Result<>{};
+  }
+  asio::awaitable<Result<Checkpointed>> restore(std::string name, std::string) override {
+    CO_TRY(get(name));
+    Checkpointed before;
+    before.checkpoint.id = "auto-" + std::to_string(next_checkpoint_++);
+    before.checkpoint.is_auto = true;
+    checkpoints_[name].push_back(before.checkpoint);
+    co_return before;
+  }
+  asio::awaitable<Result<>> export_to(std::string name, std::string path) override {
+    CO_TRY(get(name));
+    exported_to = path;
+    co_return Result<>{};
+  }
+  asio::awaitable<Result<wire::Sprite>> import_from(wire::ImportRequest request) override {
+    wire::CreateRequest wanted;
+    wanted.name = request.name.value_or("imported");
+    co_return co_await create(std::move(wanted));
+  }
+  asio::awaitable<Result<wire::Usage>> usage(std::string name) override {
+    CO_TRY(get(name));
+    wire::Usage usage;
+    usage.name = name;
+    usage.local_bytes = 4096;
+    co_return usage;
+  }
+  asio::awaitable<Result<wire::Collected>> collect(wire::CollectRequest request) override {
+    co_return wire::Collected{1, 100, 2, 200, request.dry_run};
   }
   asio::awaitable<Result<Stream>> connect(std::string name) override {
     if (wake_time.count() > 0) co_await sleep(wake_time);
@@ -101,7 +161,8 @@ class FakeSprites final : public Sprites {
 
   std::chrono::milliseconds wake_time{0};
   std::optional<Error> wake_failure{};
-  bool agent_broken = false;
+  bool agent_broken = false, guest_silent = false;
+  std::string exported_to{};
   int connections = 0;
 
  private:
@@ -121,6 +182,8 @@ class FakeSprites final : public Sprites {
   }
 
   Loop& loop_;
+  std::map<std::string, std::vector<wire::Checkpoint>> checkpoints_;
+  int next_checkpoint_ = 0;
   std::map<std::string, wire::Sprite> sprites_;
   std::vector<std::weak_ptr<std::function<void(const wire::Sprite&)>>> watchers_;
   http::Router agent_router_;

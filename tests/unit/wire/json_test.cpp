@@ -65,6 +65,18 @@ TEST_CASE("every field is written") {
   CHECK(fields_of(to_json(Session{})) == 8);
   CHECK(fields_of(to_json(CreateRequest{})) == 5);
   CHECK(fields_of(to_json(Check{})) == 4);
+  CHECK(fields_of(to_json(Checkpoint{"v1", "t", "c", "v0", "", true, std::vector<std::string>{"v0"}})) == 7);
+  CHECK(fields_of(to_json(Progress{"complete", "d", "e", "t", "v1"})) == 5);
+  CHECK(fields_of(to_json(CheckpointRequest{"c"})) == 1);
+  CHECK(fields_of(to_json(ForkRequest{"a", "v1"})) == 2);
+  CHECK(fields_of(to_json(ExportRequest{})) == 1);
+  CHECK(fields_of(to_json(ImportRequest{"/f", "a"})) == 2);
+  Usage usage;
+  usage.trouble = "none";
+  CHECK(fields_of(to_json(usage)) == 8);
+  CHECK(fields_of(to_json(CollectRequest{})) == 1);
+  CHECK(fields_of(to_json(Collected{})) == 5);
+  CHECK(fields_of(to_json(UsageReport{})) == 2);
 }
 
 TEST_CASE("an empty optional is left out, an empty list is not") {

@@ -1,0 +1,156 @@
+#include "api/checkpoints.h"
+
+#include <algorithm>
+
+#include "api/answer.h"
+#include "base/text.h"
+#include "wire/json.h"
+
+namespace sprite::api {
+namespace {
+
+/// The lines of an answer. A client that has gone changes nothing about what is done.
+class Lines {
+ public:
+  explicit Lines(Exchange& exchange) : exchange_(exchange) {}
+
+  asio::awaitable<void> begin(std::string text) {
+    sent_ = co_await exchange_.begin_stream(200, "application/x-ndjson");
+    co_await say(std::move(text));
+  }
+  asio::awaitable<void> say(std::string text) {
+    wire::Progress line = at_now("info");
+    line.data = std::move(text);
+    co_await write(line);
+  }
+  asio::awaitable<void> end(std::string text, std::string checkpoint) {
+    wire::Progress line = at_now("complete");
+    line.data = std::move(text);
+    line.checkpoint_id = std::move(checkpoint);
+    co_await write(line);
+    if (sent_) (void)co_await exchange_.end_stream();
+  }
+  asio::awaitable<void> fail(Error error) {
+    wire::Progress line = at_now("error");
+    line.error = error.what;
+    for (const std::string& cause : error.because) *line.error += "; because " + cause;
+    if (!error.hint.empty()) line.data = "try: " + error.hint;
+    co_await write(line);
+    if (sent_) (void)co_await exchange_.end_stream();
+  }
+
+ private:
+  static wire::Progress at_now(std::string type) {
+    wire::Progress line;
+    line.type = std::move(type);
+    line.time = format_time(std::chrono::system_clock::now());
+    return line;
+  }
+  asio::awaitable<void> write(const wire::Progress& line) {
+    const std::string text = wire::to_json(line) + "\n";
+    if (sent_) sent_ = co_await exchange_.write_chunk(text);
+  }
+
+  Exchange& exchange_;
+  Result<> sent_;
+};
+
+/// Errors: not_found.
+asio::awaitable<Result<wire::Checkpoint>> find(Sprites& sprites, std::string name, std::string id) {
+  CO_TRY_LET(std::vector<wire::Checkpoint> all, co_await sprites.checkpoints(std::move(name)));
+  const auto found = std::ranges::find(all, id, &wire::Checkpoint::id);
+  if (found == all.end()) {
+    co_return Error(Error::Kind::not_found, "there is no checkpoint '" + id + "'",
+                    "run `sprite checkpoint list --include-auto`");
+  }
+  co_return *found;
+}
+
+/// With `history`, that checkpoint and those that it came after.
+Answer list(Exchange& exchange, Sprites& sprites) {
+  CO_TRY_LET(std::vector<wire::Checkpoint> all, co_await sprites.checkpoints(exchange.parameter("name")));
+  const std::string history = exchange.query("history").value_or("");
+  if (!history.empty()) {
+    const auto newest = std::ranges::find(all, history, &wire::Checkpoint::id);
+    std::vector<std::string> wanted;
+    if (newest != all.end()) wanted = newest->history.value_or(std::vector<std::string>());
+    wanted.push_back(history);
+    std::erase_if(all, [&](const auto& each) { return std::ranges::find(wanted, each.id) == wanted.end(); });
+  }
+  if (exchange.query("includeAuto") != "true")
+    std::erase_if(all, [](const auto& each) { return each.is_auto.value_or(false); });
+  co_return as_json(200, wire::to_json(all));
+}
+
+Answer get(Exchange& exchange, Sprites& sprites) {
+  CO_TRY_LET(const wire::Checkpoint found,
+             co_await find(sprites, exchange.parameter("name"), exchange.parameter("id")));
+  co_return as_json(200, wire::to_json(found));
+}
+
+Answer remove(Exchange& exchange, Sprites& sprites) {
+  CO_TRY(co_await sprites.remove_checkpoint(exchange.parameter("name"), exchange.parameter("id")));
+  co_return Response(204, "", "");
+}
+
+asio::awaitable<Result<wire::CheckpointRequest>> read_request(Exchange& exchange, Sprites& sprites) {
+  CO_TRY_LET(const std::string body, co_await exchange.read_body(body_bytes_max));
+  CO_TRY(sprites.get(exchange.parameter("name")));
+  if (body.empty()) co_return wire::CheckpointRequest();
+  co_return wire::from_json<wire::CheckpointRequest>(body);
+}
+
+asio::awaitable<void> create(Exchange& exchange, Sprites& sprites) {
+  const std::string name = exchange.parameter("name");
+  const auto request = co_await read_request(exchange, sprites);
+  if (!request) {
+    co_await exchange.respond_error(request.error());
+    co_return;
+  }
+  Lines lines(exchange);
+  co_await lines.begin("Creating checkpoint...");
+  auto made = co_await sprites.checkpoint(name, request->comment.value_or(""));
+  if (!made) {
+    co_await lines.fail(std::move(made).error());
+    co_return;
+  }
+  if (!made->note.empty()) co_await lines.say("Warning: " + made->note);
+  const std::string id = made->checkpoint.id;
+  co_await lines.say("  ID: " + id);
+  co_await lines.end("Checkpoint " + id + " created", id);
+}
+
+asio::awaitable<void> restore(Exchange& exchange, Sprites& sprites) {
+  const std::string name = exchange.parameter("name"), id = exchange.parameter("id");
+  const auto found = co_await find(sprites, name, id);
+  if (!found) {
+    co_await exchange.respond_error(found.error());
+    co_return;
+  }
+  Lines lines(exchange);
+  co_await lines.begin("Restoring to checkpoint " + id + "...");
+  auto restored = co_await sprites.restore(name, id);
+  if (!restored) {
+    co_await lines.fail(std::move(restored).error());
+    co_return;
+  }
+  if (!restored->note.empty()) co_await lines.say("Warning: " + restored->note);
+  const std::string before = restored->checkpoint.id;
+  co_await lines.say("  State before: " + before);
+  co_await lines.end("Restored to checkpoint " + id, before);
+}
+
+}  // namespace
+
+void add_checkpoint_routes(http::Router& router, Sprites& sprites) {
+  const auto add = [&](std::string method, std::string path, http::Handler handler) {
+    router.add(std::move(method), "/v1/sprites/{name}" + path, versioned(std::move(handler)));
+  };
+  add("POST", "/checkpoint", [&sprites](Exchange& exchange) { return create(exchange, sprites); });
+  add("GET", "/checkpoints", answering(sprites, list));
+  add("GET", "/checkpoints/{id}", answering(sprites, get));
+  add("DELETE", "/checkpoints/{id}", answering(sprites, remove));
+  add("POST", "/checkpoints/{id}/restore", [&sprites](Exchange& exchange) { return restore(exchange, sprites); });
+}
+
+}  // namespace sprite::api

@@ -1,0 +1,11 @@
+#pragma once
+/// Checkpoints: list, look, make, delete, restore. Making and restoring answer with a line of JSON for each step.
+#include "http/server.h"
+#include "sprite/sprites.h"
+
+namespace sprite::api {
+
+/// The routes below /v1/sprites/{name}.
+void add_checkpoint_routes(http::Router& router, Sprites& sprites);
+
+}  // namespace sprite::api

@@ -1,0 +1,189 @@
+// sprite checkpoint create, list, info, delete, restore; sprite restore
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+#include <boost/json/value_to.hpp>
+
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/resources.h"
+#include "wire/json.h"
+
+namespace sprite::cli::verb {
+namespace {
+
+std::string checkpoint_path(const std::string& name, const std::string& id, const std::string& rest = "") {
+  return sprite_path(name, "/checkpoints/" + http::url_encode(id) + rest);
+}
+
+/// Posts, shows each line that comes as progress, and gives the last one. Errors: the one that the lines end with.
+Result<wire::Progress> follow(Context& context, const std::string& target, std::string body = "") {
+  TRY_LET(const Client* api, context.api());
+  std::string line;
+  std::optional<wire::Progress> last;
+  http::Request request("POST", target, std::move(body));
+  const auto take = [&](std::string_view part) {
+    for (const char c : part) {
+      if (c != '\n') {
+        line += c;
+        continue;
+      }
+      if (auto read = wire::from_json<wire::Progress>(line)) last = *std::move(read);
+      line.clear();
+      if (!last || last->type != "info" || !last->data) continue;
+      if (last->data->starts_with("Warning: "))
+        context.terminal.note(*last->data);
+      else
+        context.terminal.progress(trim(*last->data));
+    }
+  };
+  TRY(api->stream(std::move(request), take));
+  context.terminal.progress("");
+  if (last && last->type == "complete") return *std::move(last);
+  if (last && last->error) {
+    const std::string hint = last->data.value_or("");
+    return Error{Error::Kind::unavailable, *last->error, hint.starts_with("try: ") ? hint.substr(5) : hint, {}};
+  }
+  return Error{Error::Kind::unavailable, "the answer ended early", "look with `sprite checkpoint list`", {}};
+}
+
+void print_result(Context& context, const wire::Progress& last, const std::string& text) {
+  if (context.globals.json)
+    context.terminal.print_line(wire::to_json(last));
+  else
+    context.terminal.print_line(text);
+}
+
+Result<int> create_checkpoint(Context& context, const std::string& comment) {
+  TRY_LET(const std::string name, context.sprite());
+  wire::CheckpointRequest request;
+  if (!comment.empty()) request.comment = comment;
+  TRY_LET(const wire::Progress last, follow(context, sprite_path(name, "/checkpoint"), wire::to_json(request)));
+  print_result(context, last, "Checkpoint created: " + last.checkpoint_id.value_or("?"));
+  return 0;
+}
+
+Result<std::vector<wire::Checkpoint>> fetch_list(Context& context, const std::string& name, const std::string& query) {
+  TRY_LET(const Client* api, context.api());
+  TRY_LET(const std::string body, api->call("GET", sprite_path(name, "/checkpoints" + query)));
+  return wire::from_json<std::vector<wire::Checkpoint>>(body);
+}
+
+struct ListOptions {
+  std::string history;
+  bool include_automatic = false;
+};
+
+Result<int> list_checkpoints(Context& context, const ListOptions& options) {
+  TRY_LET(const std::string name, context.sprite());
+  std::string query = options.include_automatic ? "?includeAuto=true" : "?includeAuto=false";
+  if (!options.history.empty()) query += "&history=" + http::url_encode(options.history);
+  TRY_LET(const auto all, fetch_list(context, name, query));
+  Terminal& terminal = context.terminal;
+  if (context.globals.json) {
+    terminal.print_line(wire::to_json(all));
+    return 0;
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const wire::Checkpoint& each : all) {
+    const bool current = each.id == "Current";
+    rows.push_back({each.id, current ? "now" : age_of(each.create_time), each.source_id.value_or(""),
+                    each.comment.value_or(current ? "the disk as it is" : "")});
+  }
+  terminal.print_table({"ID", "CREATED", "AFTER", "COMMENT"}, rows);
+  return 0;
+}
+
+Result<int> show_checkpoint(Context& context, const std::string& id) {
+  TRY_LET(const std::string name, context.sprite());
+  TRY_LET(const Client* api, context.api());
+  TRY_LET(const std::string body, api->call("GET", checkpoint_path(name, id)));
+  if (context.globals.json) {
+    context.terminal.print_line(body);
+    return 0;
+  }
+  TRY_LET(const auto checkpoint, wire::from_json<wire::Checkpoint>(body));
+  Terminal& terminal = context.terminal;
+  terminal.print_line("ID:         " + checkpoint.id);
+  terminal.print_line("Created:    " + checkpoint.create_time + " (" + age_of(checkpoint.create_time) + ")");
+  if (checkpoint.comment) terminal.print_line("Comment:    " + *checkpoint.comment);
+  if (checkpoint.is_auto) terminal.print_line("Automatic:  yes");
+  if (checkpoint.history) terminal.print_line("Came after: " + join(*checkpoint.history, ", "));
+  return 0;
+}
+
+Result<int> delete_checkpoint(Context& context, const std::string& id) {
+  TRY_LET(const std::string name, context.sprite());
+  TRY_LET(const Client* api, context.api());
+  TRY(api->call("DELETE", checkpoint_path(name, id)));
+  context.terminal.note("checkpoint " + id + " of '" + name + "' is deleted");
+  return 0;
+}
+
+Result<int> restore_checkpoint(Context& context, const std::string& id) {
+  TRY_LET(const std::string name, context.sprite());
+  TRY_LET(const wire::Progress last, follow(context, checkpoint_path(name, id, "/restore")));
+  print_result(context, last,
+               "Restored '" + name + "' to " + id + "; what it was is kept as " + last.checkpoint_id.value_or("?"));
+  if (!context.globals.json) context.terminal.note("`sprite restore --undo` goes back");
+  return 0;
+}
+
+struct RestoreOptions {
+  std::string id;
+  bool undo = false;
+};
+
+/// The newest automatic checkpoint is what was there before the last restore.
+Result<std::string> last_state(Context& context) {
+  TRY_LET(const std::string name, context.sprite());
+  TRY_LET(const auto all, fetch_list(context, name, "?includeAuto=true"));
+  for (auto each = all.rbegin(); each != all.rend(); ++each)
+    if (each->is_auto.value_or(false)) return each->id;
+  return Error{Error::Kind::not_found, "there is no restore of '" + name + "' to undo", "", {}};
+}
+
+Result<int> run_restore(Context& context, const RestoreOptions& options) {
+  if (options.undo != options.id.empty())
+    return Error{Error::Kind::invalid,
+                 options.undo ? "--undo takes no checkpoint" : "which checkpoint is to be restored?",
+                 "run `sprite checkpoint list`, or `sprite restore --undo`",
+                 {}};
+  if (!options.undo) return restore_checkpoint(context, options.id);
+  TRY_LET(const std::string id, last_state(context));
+  return restore_checkpoint(context, id);
+}
+
+/// A verb whose only argument is a checkpoint.
+Action on_checkpoint(Syntax& syntax, Result<int> (*act)(Context&, const std::string&)) {
+  auto id = std::make_shared<std::string>();
+  syntax.positional("CHECKPOINT", *id, "Its id, such as v3");
+  return [id, act](Context& context) { return act(context, *id); };
+}
+
+}  // namespace
+
+Action checkpoint_create(Syntax& syntax) {
+  auto comment = std::make_shared<std::string>();
+  syntax.option("--comment", "TEXT", *comment, "What it is, for the list");
+  return [comment](Context& context) { return create_checkpoint(context, *comment); };
+}
+
+Action checkpoint_list(Syntax& syntax) {
+  auto options = std::make_shared<ListOptions>();
+  syntax.option("--history", "CHECKPOINT", options->history, "Only this one and those that it came after");
+  syntax.flag("--include-auto", options->include_automatic, "Also those that a restore made");
+  return [options](Context& context) { return list_checkpoints(context, *options); };
+}
+
+Action checkpoint_info(Syntax& syntax) { return on_checkpoint(syntax, show_checkpoint); }
+Action checkpoint_delete(Syntax& syntax) { return on_checkpoint(syntax, delete_checkpoint); }
+
+Action restore(Syntax& syntax) {
+  auto options = std::make_shared<RestoreOptions>();
+  syntax.positional("CHECKPOINT", options->id, "Its id, such as v3", Presence::optional);
+  syntax.flag("--undo", options->undo, "Go back to what was there before the last restore");
+  syntax.epilogue("Programs end and files become what they were. What was there before is kept as a checkpoint.");
+  return [options](Context& context) { return run_restore(context, *options); };
+}
+
+}  // namespace sprite::cli::verb

@@ -1,0 +1,79 @@
+// sprite recover
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/resources.h"
+#include "wire/json.h"
+
+namespace sprite::cli::verb {
+namespace {
+
+void offer(Terminal& terminal, const std::string& command, const std::string& what) {
+  terminal.print_line("  " + terminal.styled(Style::bold, command));
+  terminal.print_line("      " + what);
+}
+
+/// The newest checkpoint that the user made, and the newest that a restore made.
+struct Newest {
+  std::optional<wire::Checkpoint> made, automatic;
+};
+
+Newest newest_of(const std::vector<wire::Checkpoint>& all) {
+  Newest newest;
+  for (const wire::Checkpoint& each : all) {
+    if (each.id == "Current") continue;
+    (each.is_auto.value_or(false) ? newest.automatic : newest.made) = each;
+  }
+  return newest;
+}
+
+std::string described(const wire::Checkpoint& checkpoint) {
+  const std::string comment = checkpoint.comment ? ", \"" + *checkpoint.comment + "\"" : "";
+  return checkpoint.id + " (" + age_of(checkpoint.create_time) + comment + ")";
+}
+
+/// Nothing here changes the sprite: it looks, and says what each way out would do.
+Result<int> run_recover(Context& context, const std::string& given) {
+  TRY_LET(const std::string name, context.sprite(given));
+  TRY_LET(const wire::Sprite sprite, get_sprite(context, name));
+  TRY_LET(const Client* api, context.api());
+  TRY_LET(const std::string check_body, api->call("GET", sprite_path(name, "/check")));
+  TRY_LET(const auto check, wire::from_json<wire::Check>(check_body));
+  const auto list_body = api->call("GET", sprite_path(name, "/checkpoints?includeAuto=true"));
+  const auto list = list_body ? wire::from_json<std::vector<wire::Checkpoint>>(*list_body)
+                              : Result<std::vector<wire::Checkpoint>>(list_body.error());
+  Terminal& terminal = context.terminal;
+  const std::string detail = sprite.detail.empty() ? "" : " (" + sprite.detail + ")";
+  terminal.print_line("'" + name + "' is " + sprite.status + detail + ", and " + check.status +
+                      (check.reason ? ": " + *check.reason : ""));
+  if (!list) terminal.print_line("Its checkpoints cannot be read: " + list.error().what);
+  terminal.print_line("");
+  terminal.print_line("What can be done, the mildest first; nothing of it loses a checkpoint:");
+  offer(terminal, "sprite logs " + name, "what its kernel and our agent in it said");
+  offer(terminal, "sprite restart " + name,
+        "ends its machine, even one that does not answer, and boots it; its filesystem repairs itself as after a loss "
+        "of power");
+  const Newest newest = list ? newest_of(*list) : Newest{};
+  if (newest.made)
+    offer(terminal, "sprite restore -s " + name + " " + newest.made->id,
+          "puts its disk back to " + described(*newest.made) + "; what it is now is kept as a checkpoint");
+  if (newest.automatic)
+    offer(terminal, "sprite restore -s " + name + " --undo",
+          "puts its disk back to what the last restore replaced: " + described(*newest.automatic));
+  if (newest.made)
+    offer(terminal, "sprite fork " + name + " " + name + "-rescue --checkpoint " + newest.made->id,
+          "a second sprite of that checkpoint, to look into while this one stays as it is");
+  offer(terminal, "sprite export " + name + " " + name + ".zst",
+        "its disk as one file, whatever state the guest is in; `sprite import` makes a sprite of it anywhere");
+  return check.status == "healthy" ? 0 : 1;
+}
+
+}  // namespace
+
+Action recover(Syntax& syntax) {
+  auto name = std::make_shared<std::string>();
+  syntax.positional("NAME", *name, "The sprite", Presence::optional);
+  syntax.epilogue("Only looks and tells: exit status 0 if the sprite is well, 1 if not.");
+  return [name](Context& context) { return run_recover(context, *name); };
+}
+
+}  // namespace sprite::cli::verb

@@ -1,0 +1,21 @@
+#pragma once
+/// Checkpoints as the API names and shows them.
+#include <string>
+#include <vector>
+
+#include "store/history.h"
+#include "wire/types.h"
+
+namespace sprite {
+
+/// What the list calls the present disk.
+constexpr std::string_view current_id = "Current";
+
+/// "v3", or "auto-4" for one that we made.
+std::string id_of(const store::Checkpoint& checkpoint);
+/// The checkpoint of that id. Errors: not_found, invalid ("Current").
+Result<store::Checkpoint> find_checkpoint(const store::History& history, const std::string& id);
+/// The oldest first, the present disk last.
+std::vector<wire::Checkpoint> list_of(const store::History& history);
+
+}  // namespace sprite

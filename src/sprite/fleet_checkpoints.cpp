@@ -1,0 +1,89 @@
+// Fleet: checkpoints of a sprite and going back to them.
+#include "base/log.h"
+#include "sprite/checkpoints.h"
+#include "sprite/fleet.h"
+#include "sprite/on_pool.h"
+
+namespace sprite {
+namespace {
+
+constexpr std::size_t comment_bytes_max = 4096;
+
+std::string with_name(std::string_view doing, const std::string& name) {
+  return "cannot " + std::string(doing) + " sprite '" + name + "'";
+}
+
+}  // namespace
+
+asio::awaitable<Result<Fleet::Claim>> Fleet::claim(std::string name) {
+  CO_TRY_LET(EntryPtr entry, find(name));
+  Turns::Turn turn = co_await entry->turns.take();
+  if (entry->phase == Phase::destroyed) co_return no_such_sprite(name);
+  Claim claimed{std::move(entry), std::move(turn)};
+  co_return claimed;
+}
+
+asio::awaitable<Result<store::History>> Fleet::history(EntryPtr entry) {
+  auto read = [folder = host_.sprite_dir(entry->record.id)] { return store::read_history(folder); };
+  co_return co_await on_pool(host_.pool(), read);
+}
+
+asio::awaitable<Result<Checkpointed>> Fleet::checkpoint(std::string name, std::string comment) {
+  if (comment.size() > comment_bytes_max) {
+    co_return Error(Error::Kind::invalid, "a comment may have at most 4096 bytes");
+  }
+  CO_TRY_LET(const Claim claimed, co_await claim(name));
+  std::function<Result<store::Checkpoint>(store::Volume&)> work = [comment](store::Volume& volume) {
+    return volume.checkpoint(comment);
+  };
+  Checkpointed made;
+  auto done = co_await claimed.entry->machine.at_rest<store::Checkpoint>(std::move(work), made.note);
+  if (!done) co_return std::move(done).error().within(with_name("make a checkpoint of", name));
+  CO_TRY_LET(const store::History all, co_await history(claimed.entry));
+  for (wire::Checkpoint& each : list_of(all))
+    if (each.id == id_of(*done)) made.checkpoint = std::move(each);
+  co_return made;
+}
+
+asio::awaitable<Result<std::vector<wire::Checkpoint>>> Fleet::checkpoints(std::string name) {
+  CO_TRY_LET(const EntryPtr entry, find(name));
+  CO_TRY_LET(const store::History all, co_await history(entry));
+  co_return list_of(all);
+}
+
+asio::awaitable<Result<>> Fleet::remove_checkpoint(std::string name, std::string id) {
+  CO_TRY_LET(const Claim claimed, co_await claim(name));
+  CO_TRY_LET(const store::History all, co_await history(claimed.entry));
+  CO_TRY_LET(const store::Checkpoint target, find_checkpoint(all, id));
+  if (all.current == target.number) {
+    co_return Error(Error::Kind::busy, "cannot delete checkpoint '" + id + "': sprite '" + name + "' is based on it",
+                    "make another checkpoint first");
+  }
+  std::function<Result<>(store::Volume&)> work = [number = target.number](store::Volume& volume) {
+    return volume.remove_checkpoint(number);
+  };
+  co_return co_await claimed.entry->machine.with_volume<void>(std::move(work));
+}
+
+asio::awaitable<Result<Checkpointed>> Fleet::restore(std::string name, std::string id) {
+  CO_TRY_LET(const Claim claimed, co_await claim(name));
+  const EntryPtr entry = claimed.entry;
+  CO_TRY_LET(const store::History before, co_await history(entry));
+  CO_TRY_LET(const store::Checkpoint target, find_checkpoint(before, id));
+  const bool was_on = entry->machine.on();
+  auto restored = co_await entry->machine.restore(target.number);
+  if (!restored) {
+    Error error = std::move(restored).error().within(with_name("restore", name) + " to '" + id + "'");
+    if (was_on && !entry->machine.on()) enter(*entry, Phase::stopped, error.what);
+    co_return error;
+  }
+  if (was_on) enter(*entry, Phase::running);
+  CO_TRY_LET(const store::History after, co_await history(entry));
+  Checkpointed done;
+  done.note = std::move(restored->note);
+  for (wire::Checkpoint& each : list_of(after))
+    if (each.id == id_of(restored->before)) done.checkpoint = std::move(each);
+  co_return done;
+}
+
+}  // namespace sprite

@@ -1,0 +1,177 @@
+// Fleet: sprites made of others (fork, import), files made of sprites (export), and what all of them need (usage,
+// collecting).
+#include <algorithm>
+
+#include "base/text.h"
+#include "sprite/checkpoints.h"
+#include "sprite/fleet.h"
+#include "sprite/on_pool.h"
+#include "store/collector.h"
+#include "store/portable.h"
+
+namespace sprite {
+namespace {
+
+/// "name" or "name@checkpoint".
+std::pair<std::string, std::string> parse_source(const std::string& from) {
+  const auto at = from.find('@');
+  if (at == std::string::npos) return {from, ""};
+  return {from.substr(0, at), from.substr(at + 1)};
+}
+
+/// A folder that is removed with what is in it; its name begins with a dot, so that the next start removes it, too.
+class Scratch {
+ public:
+  explicit Scratch(Path path) : path_(std::move(path)) {}
+  ~Scratch() { (void)remove_tree(path_); }
+  Scratch(const Scratch&) = delete;
+  const Path& path() const { return path_; }
+
+ private:
+  Path path_;
+};
+
+/// The folder of every volume there is or will be. One that is being removed needs nothing any more.
+Result<std::vector<Path>> volumes_in(const Path& sprites) {
+  std::vector<Path> found;
+  std::error_code failed;
+  for (std::filesystem::directory_iterator each(sprites, failed), end; !failed && each != end; each.increment(failed)) {
+    const Path& folder = each->path();
+    std::error_code unreadable;
+    if (folder.filename().string().starts_with(".gone-")) continue;
+    if (std::filesystem::exists(folder / "volume.db", unreadable)) found.push_back(folder);
+    if (unreadable) return system_error("cannot look into '" + folder.string() + "'", unreadable.value());
+  }
+  if (failed) return system_error("cannot read '" + sprites.string() + "'", failed.value());
+  return found;
+}
+
+Error must_be_absolute(const std::string& path) {
+  return Error{Error::Kind::invalid, "the path '" + path + "' does not begin with '/'"};
+}
+
+}  // namespace
+
+Result<wire::CreateRequest> Fleet::with_settings_of_source(wire::CreateRequest request) const {
+  if (request.image) return Error{Error::Kind::invalid, "a fork has its source's image", "leave the image out", {}};
+  TRY_LET(const EntryPtr source, find(parse_source(*request.from).first));
+  const Record& record = source->record;
+  request.image = record.image;
+  if (!request.config.ram_mb) request.config.ram_mb = record.memory_bytes / MiB;
+  if (!request.config.cpus) request.config.cpus = record.vcpus;
+  if (request.environment.empty()) request.environment = record.environment;
+  if (request.labels.empty()) request.labels = record.labels;
+  return request;
+}
+
+asio::awaitable<Result<>> Fleet::fork_folder(EntryPtr entry, std::string from) {
+  const auto [name, id] = parse_source(from);
+  CO_TRY_LET(const Claim source, co_await claim(name));
+  std::optional<std::int64_t> number;
+  if (!id.empty()) {
+    CO_TRY_LET(const store::History all, co_await history(source.entry));
+    CO_TRY_LET(const store::Checkpoint checkpoint, find_checkpoint(all, id));
+    number = checkpoint.number;
+  }
+  std::function<Result<>(store::Volume&)> work = [this, entry, number](store::Volume& volume) {
+    return make_folder(entry->record, [&](const Path& folder) { return volume.fork(folder, number); });
+  };
+  if (number) co_return co_await source.entry->machine.with_volume<void>(std::move(work));
+  std::string ignored;  // a fork's filesystem recovers from any instant
+  co_return co_await source.entry->machine.at_rest<void>(std::move(work), ignored);
+}
+
+asio::awaitable<Result<>> Fleet::export_to(std::string name, std::string path) {
+  if (!path.starts_with('/')) co_return must_be_absolute(path);
+  const auto scratch = std::make_shared<Scratch>(host_.sprites_dir() / (".export-" + random_uuid()));
+  std::string description;
+  {
+    CO_TRY_LET(const Claim source, co_await claim(name));
+    description = to_json(source.entry->record);
+    std::function<Result<>(store::Volume&)> fork = [scratch](store::Volume& volume) -> Result<> {
+      TRY(make_directories(scratch->path() / "run"));
+      return volume.fork(scratch->path());
+    };
+    std::string ignored;
+    CO_TRY(co_await source.entry->machine.at_rest<void>(std::move(fork), ignored));
+  }
+  auto write = [this, scratch, description, path]() -> Result<> {
+    TRY_LET(const auto volume, host_.open_volume_at(scratch->path(), scratch->path() / "run"));
+    return store::export_volume(*volume, description, path);
+  };
+  auto written = co_await on_pool(host_.pool(), write);
+  if (!written) co_return std::move(written).error().within("cannot export sprite '" + name + "'");
+  co_return written;
+}
+
+asio::awaitable<Result<wire::Sprite>> Fleet::import_from(wire::ImportRequest request) {
+  if (!request.path.starts_with('/')) co_return must_be_absolute(request.path);
+  const std::string doing = "cannot import '" + request.path + "'";
+  auto read = [path = request.path]() -> Result<Record> {
+    TRY_LET(const store::PortableHeader header, store::read_portable_header(path));
+    return record_from_json(header.description);
+  };
+  auto exported = co_await on_pool(host_.pool(), read);
+  if (!exported) co_return std::move(exported).error().within(doing);
+  wire::CreateRequest wanted;
+  wanted.name = request.name.value_or(exported->name);
+  wanted.config.ram_mb = exported->memory_bytes / MiB;
+  wanted.config.cpus = exported->vcpus;
+  wanted.environment = exported->environment;
+  wanted.labels = exported->labels;
+  // The disk is whole; the image gives the kernel only, so that another of its name will do, or the default one.
+  for (const std::string& image : {exported->image, exported->image_name})
+    if (!wanted.image && host_.images().find(image)) wanted.image = image;
+  CO_TRY_LET(Record record, new_record(wanted));
+  auto entry = std::make_shared<Entry>(host_, std::move(record));
+  entry->phase = Phase::creating;
+  entries_[entry->record.name] = entry;
+  const Turns::Turn turn = co_await entry->turns.take();
+  auto make = [this, entry, path = request.path] {
+    return make_folder(entry->record, [&](const Path& folder) -> Result<> {
+      TRY(store::import_volume(path, folder));
+      return {};
+    });
+  };
+  auto made = co_await on_pool(host_.pool(), make);
+  if (!made) {
+    (void)co_await discard(entry);  // the first failure is the one to tell
+    co_return std::move(made).error().within(doing);
+  }
+  enter(*entry, Phase::stopped);
+  co_return to_wire(*entry);
+}
+
+asio::awaitable<Result<wire::Usage>> Fleet::usage(std::string name) {
+  CO_TRY_LET(const Claim claimed, co_await claim(name));
+  std::function<Result<wire::Usage>(store::Volume&)> look = [](store::Volume& volume) -> Result<wire::Usage> {
+    TRY_LET(const store::Usage of_volume, volume.usage());
+    wire::Usage usage;
+    usage.apparent_bytes = of_volume.apparent_bytes;
+    usage.local_bytes = of_volume.local_bytes;
+    usage.shared_bytes = of_volume.shared_bytes;
+    usage.unsealed_bytes = of_volume.unsealed_bytes;
+    usage.layers = of_volume.layers;
+    usage.checkpoints = of_volume.checkpoints;
+    if (const auto failure = volume.upkeep_failure()) usage.trouble = failure->what;
+    return usage;
+  };
+  CO_TRY_LET(wire::Usage usage, co_await claimed.entry->machine.with_volume<wire::Usage>(std::move(look)));
+  usage.name = name;
+  co_return usage;
+}
+
+asio::awaitable<Result<wire::Collected>> Fleet::collect(wire::CollectRequest request) {
+  auto run = [this, dry_run = request.dry_run]() -> Result<wire::Collected> {
+    const store::Volumes volumes = [this] { return volumes_in(host_.sprites_dir()); };
+    TRY_LET(const store::Collected collected, store::collect_packs(host_.packs(), volumes, std::chrono::seconds(0),
+                                                                   dry_run ? store::DryRun::yes : store::DryRun::no));
+    return wire::Collected{collected.packs_needed, collected.bytes_needed, collected.packs_removed,
+                           collected.bytes_removed, dry_run};
+  };
+  auto collected = co_await on_pool(host_.pool(), run);
+  if (!collected) co_return std::move(collected).error().within("cannot collect what no sprite needs");
+  co_return collected;
+}
+
+}  // namespace sprite
