@@ -13,10 +13,10 @@ _sprite() {
   if [[ $previous == -s || $previous == --sprite ]]; then
     words=$(sprite daemon status >/dev/null 2>&1 && sprite list 2>/dev/null </dev/null)
   elif [[ -z $first ]]; then
-    words='api completion config console create daemon destroy doctor env exec help image info list logs restart sessions start stop url use version --sprite --org --json --no-color --help --version'
+    words='api checkpoint completion config console create daemon destroy doctor env exec export fork gc help image import info list logs recover restart restore sessions start stop url usage use version --sprite --org --json --no-color --help --version'
   elif [[ $current == -* ]]; then
     case $verb in
-    'create') words='-s --sprite -o --org --json --no-color -h --help --skip-console --label --memory --cpus --image' ;;
+    'create') words='-s --sprite -o --org --json --no-color -h --help --skip-console --label --memory --cpus --image --from' ;;
     'list') words='-s --sprite -o --org --json --no-color -h --help --prefix -w --watch' ;;
     'info') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'use') words='-s --sprite -o --org --json --no-color -h --help --unset' ;;
@@ -33,6 +33,18 @@ _sprite() {
     'sessions attach') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'sessions kill') words='-s --sprite -o --org --json --no-color -h --help --signal' ;;
     'logs') words='-s --sprite -o --org --json --no-color -h --help --boot -f --follow' ;;
+    'checkpoint create') words='-s --sprite -o --org --json --no-color -h --help --comment' ;;
+    'checkpoint list') words='-s --sprite -o --org --json --no-color -h --help --history --include-auto' ;;
+    'checkpoint info') words='-s --sprite -o --org --json --no-color -h --help' ;;
+    'checkpoint delete') words='-s --sprite -o --org --json --no-color -h --help' ;;
+    'checkpoint restore') words='-s --sprite -o --org --json --no-color -h --help --undo' ;;
+    'restore') words='-s --sprite -o --org --json --no-color -h --help --undo' ;;
+    'fork') words='-s --sprite -o --org --json --no-color -h --help --checkpoint' ;;
+    'export') words='-s --sprite -o --org --json --no-color -h --help' ;;
+    'import') words='-s --sprite -o --org --json --no-color -h --help' ;;
+    'recover') words='-s --sprite -o --org --json --no-color -h --help' ;;
+    'usage') words='-s --sprite -o --org --json --no-color -h --help' ;;
+    'gc') words='-s --sprite -o --org --json --no-color -h --help -n --dry-run' ;;
     'image list') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'image info') words='-s --sprite -o --org --json --no-color -h --help --verify' ;;
     'image build') words='-s --sprite -o --org --json --no-color -h --help --agent --output --mirror --refresh --no-import' ;;
@@ -58,12 +70,13 @@ _sprite() {
     esac
   elif [[ $verb == "$first" ]]; then
     case $first in
+    checkpoint) words='create delete info list restore' ;;
     config) words='get path set show update' ;;
     daemon) words='logs restart run start status stop' ;;
     image) words='build export import info list remove' ;;
     sessions) words='attach kill list' ;;
     url) words='update' ;;
-    use|destroy|info|start|stop|restart|logs) words=$(sprite daemon status >/dev/null 2>&1 && sprite list 2>/dev/null </dev/null) ;;
+    use|destroy|info|start|stop|restart|logs|fork|export|usage|recover) words=$(sprite daemon status >/dev/null 2>&1 && sprite list 2>/dev/null </dev/null) ;;
     esac
   fi
   COMPREPLY=($(compgen -W "$words" -- "$current"))
