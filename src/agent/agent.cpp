@@ -26,6 +26,12 @@ class ChannelServer {
   ChannelServer(asio::any_io_executor executor, http::Server& server)
       : executor_(std::move(executor)), server_(server) {}
 
+  /// A stream to the daemon. Errors: unavailable.
+  Result<Stream> open() {
+    if (!link_) return Error{Error::Kind::unavailable, "the channel to the daemon is not open"};
+    return link_->open();
+  }
+
   asio::awaitable<void> run() {
     for (;;) {
       auto port = open_channel_port();
@@ -82,9 +88,11 @@ int run_agent(Modules modules) {
   asio::io_context io(1);
   VirtualMachine machine(io.get_executor());
   Sessions sessions(machine);
-  const http::Router over_channel = channel_router(machine, sessions), inside = inside_router(machine);
-  http::Server channel_server(io.get_executor(), over_channel), inside_server(io.get_executor(), inside);
+  const http::Router over_channel = channel_router(machine, sessions);
+  http::Server channel_server(io.get_executor(), over_channel);
   ChannelServer channel(io.get_executor(), channel_server);
+  const http::Router inside = inside_router(machine, [&channel] { return channel.open(); });
+  http::Server inside_server(io.get_executor(), inside);
   asio::co_spawn(io, channel.run(), asio::detached);
   asio::co_spawn(io, serve_inside(io.get_executor(), inside_server), asio::detached);
   machine.start();

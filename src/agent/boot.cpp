@@ -87,8 +87,9 @@ Result<> prepare_root() {
   ::mkdir(disk_folder.c_str(), 0755);
   ::mkdir(inside_folder.c_str(), 0755);
   ::mkdir((inside_folder / "bin").c_str(), 0755);
-  if (::link("/init", (inside_folder / "bin/spawner").c_str()) != 0 && errno != EEXIST)
-    return system_error("cannot put the spawner into place");
+  for (const char* name : {"bin/spawner", "bin/sprite-env"})
+    if (::link("/init", (inside_folder / name).c_str()) != 0 && errno != EEXIST)
+      return system_error("cannot put '" + std::string(name) + "' into place");
   return {};
 }
 

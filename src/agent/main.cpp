@@ -1,5 +1,5 @@
-// The program in the VM, in three parts: init (PID 1 of the initramfs: boots, starts the agent, reaps), the agent, and
-// the spawner (PID 1 of the inner container).
+// The program in the VM, in four parts: init (PID 1 of the initramfs: boots, starts the agent, reaps), the agent, the
+// spawner (PID 1 of the inner container), and sprite-env, which programs in there run.
 #include <sys/reboot.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,6 +11,7 @@
 #include "agent/boot.h"
 #include "agent/network.h"
 #include "agent/spawner.h"
+#include "agent/sprite_env.h"
 #include "base/log.h"
 
 namespace {
@@ -66,6 +67,8 @@ int usage() {
 }  // namespace
 
 int main(int count, char** arguments) {
+  if (count > 0 && std::string_view(arguments[0]).ends_with("sprite-env"))
+    return agent::run_sprite_env({arguments + 1, arguments + count});
   const std::vector<std::string_view> words(arguments, arguments + count);
   if (words.size() == 3 && words[1] == "spawner") return spawner(std::atoi(arguments[2]));
   if (words.size() == 4 && words[1] == "--listen" && words[2].starts_with("unix:") && words[3] == "--no-container")

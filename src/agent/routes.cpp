@@ -5,6 +5,7 @@
 
 #include "agent/exec.h"
 #include "agent/host_routes.h"
+#include "http/client.h"
 
 namespace sprite::agent {
 namespace {
@@ -54,6 +55,26 @@ asio::awaitable<void> serve_health(Exchange& exchange, const Machine& machine) {
 
 asio::awaitable<void> serve_head(Exchange& exchange) { co_await exchange.respond(http::Response{}); }
 
+/// The answer is passed on once it is whole.
+asio::awaitable<Result<http::Response>> ask_daemon(Exchange& exchange, const OpenToDaemon& daemon) {
+  constexpr std::size_t body_bytes_max = 64 * KiB;
+  CO_TRY_LET(std::string body, co_await exchange.read_body(body_bytes_max));
+  CO_TRY_LET(Stream stream, daemon());
+  const auto method = exchange.head().method_string(), target = exchange.head().target();
+  http::Request request({method.data(), method.size()}, {target.data(), target.size()}, std::move(body));
+  CO_TRY_LET(const http::Response answer, co_await http::fetch(stream, request));
+  co_return http::Response(answer.status, answer.content_type, answer.body);
+}
+
+asio::awaitable<void> serve_by_daemon(Exchange& exchange, OpenToDaemon daemon) {
+  auto response = co_await ask_daemon(exchange, daemon);
+  if (response) {
+    co_await exchange.respond(*std::move(response));
+  } else {
+    co_await exchange.respond_error(response.error());
+  }
+}
+
 asio::awaitable<void> serve_nothing(Exchange& exchange) {
   co_await exchange.respond_error(Error{Error::Kind::not_found, "there is nothing at " + std::string(exchange.path())});
 }
@@ -86,13 +107,18 @@ http::Router channel_router(Machine& machine, Sessions& sessions) {
   return router;
 }
 
-http::Router inside_router(Machine& machine) {
+http::Router inside_router(Machine& machine, OpenToDaemon daemon) {
   const auto with_machine = [&machine](auto serve) {
     return versioned([&machine, serve](Exchange& exchange) { return serve(exchange, machine); });
   };
+  const http::Handler by_daemon =
+      entered(machine, [daemon](Exchange& exchange) { return serve_by_daemon(exchange, daemon); });
   http::Router router;
   router.add("GET", "/info", with_machine(serve_info))
       .add("GET", "/health", with_machine(serve_health))
+      .add("POST", "/v1/checkpoint", by_daemon)
+      .add("*", "/v1/checkpoints", by_daemon)
+      .add("*", "/v1/checkpoints/{rest...}", by_daemon)
       .add("*", "/{rest...}", versioned(serve_nothing));
   return router;
 }

@@ -9,7 +9,9 @@ namespace sprite::agent {
 
 /// What the daemon reaches over the channel: /host/… and the public routes under /v1.
 http::Router channel_router(Machine& machine, Sessions& sessions);
-/// What programs inside reach at /.sprite/api.sock.
-http::Router inside_router(Machine& machine);
+/// Opens a stream on which the daemon answers. Errors: unavailable (no daemon there).
+using OpenToDaemon = std::function<Result<Stream>()>;
+/// What programs inside reach at /.sprite/api.sock. Checkpoints are the daemon's to make: those requests are passed on.
+http::Router inside_router(Machine& machine, OpenToDaemon daemon);
 
 }  // namespace sprite::agent

@@ -1,8 +1,10 @@
 #include "api/checkpoints.h"
 
 #include <algorithm>
+#include <boost/asio/co_spawn.hpp>
 
 #include "api/answer.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "wire/json.h"
 
@@ -67,8 +69,8 @@ asio::awaitable<Result<wire::Checkpoint>> find(Sprites& sprites, std::string nam
 }
 
 /// With `history`, that checkpoint and those that it came after.
-Answer list(Exchange& exchange, Sprites& sprites) {
-  CO_TRY_LET(std::vector<wire::Checkpoint> all, co_await sprites.checkpoints(exchange.parameter("name")));
+Answer list(Exchange& exchange, Sprites& sprites, std::string name) {
+  CO_TRY_LET(std::vector<wire::Checkpoint> all, co_await sprites.checkpoints(std::move(name)));
   const std::string history = exchange.query("history").value_or("");
   if (!history.empty()) {
     const auto newest = std::ranges::find(all, history, &wire::Checkpoint::id);
@@ -82,27 +84,25 @@ Answer list(Exchange& exchange, Sprites& sprites) {
   co_return as_json(200, wire::to_json(all));
 }
 
-Answer get(Exchange& exchange, Sprites& sprites) {
-  CO_TRY_LET(const wire::Checkpoint found,
-             co_await find(sprites, exchange.parameter("name"), exchange.parameter("id")));
+Answer get(Exchange& exchange, Sprites& sprites, std::string name) {
+  CO_TRY_LET(const wire::Checkpoint found, co_await find(sprites, std::move(name), exchange.parameter("id")));
   co_return as_json(200, wire::to_json(found));
 }
 
-Answer remove(Exchange& exchange, Sprites& sprites) {
-  CO_TRY(co_await sprites.remove_checkpoint(exchange.parameter("name"), exchange.parameter("id")));
+Answer remove(Exchange& exchange, Sprites& sprites, std::string name) {
+  CO_TRY(co_await sprites.remove_checkpoint(std::move(name), exchange.parameter("id")));
   co_return Response(204, "", "");
 }
 
-asio::awaitable<Result<wire::CheckpointRequest>> read_request(Exchange& exchange, Sprites& sprites) {
+asio::awaitable<Result<wire::CheckpointRequest>> read_request(Exchange& exchange, Sprites& sprites, std::string name) {
   CO_TRY_LET(const std::string body, co_await exchange.read_body(body_bytes_max));
-  CO_TRY(sprites.get(exchange.parameter("name")));
+  CO_TRY(sprites.get(name));
   if (body.empty()) co_return wire::CheckpointRequest();
   co_return wire::from_json<wire::CheckpointRequest>(body);
 }
 
-asio::awaitable<void> create(Exchange& exchange, Sprites& sprites) {
-  const std::string name = exchange.parameter("name");
-  const auto request = co_await read_request(exchange, sprites);
+asio::awaitable<void> create(Exchange& exchange, Sprites& sprites, std::string name) {
+  const auto request = co_await read_request(exchange, sprites, name);
   if (!request) {
     co_await exchange.respond_error(request.error());
     co_return;
@@ -120,8 +120,8 @@ asio::awaitable<void> create(Exchange& exchange, Sprites& sprites) {
   co_await lines.end("Checkpoint " + id + " created", id);
 }
 
-asio::awaitable<void> restore(Exchange& exchange, Sprites& sprites) {
-  const std::string name = exchange.parameter("name"), id = exchange.parameter("id");
+asio::awaitable<void> restore(Exchange& exchange, Sprites& sprites, std::string name) {
+  const std::string id = exchange.parameter("id");
   const auto found = co_await find(sprites, name, id);
   if (!found) {
     co_await exchange.respond_error(found.error());
@@ -140,17 +140,51 @@ asio::awaitable<void> restore(Exchange& exchange, Sprites& sprites) {
   co_await lines.end("Restored to checkpoint " + id, before);
 }
 
+asio::awaitable<void> restore_behind(Exchange& exchange, Sprites& sprites, std::string name) {
+  const std::string id = exchange.parameter("id");
+  const auto found = co_await find(sprites, name, id);
+  if (!found) {
+    co_await exchange.respond_error(found.error());
+    co_return;
+  }
+  co_await exchange.respond(as_json(202, R"({"message":"the restore to )" + id + R"( begins"})"));
+  auto ended = [name, id](std::exception_ptr, Result<Checkpointed> restored) {
+    if (!restored) log::error("'{}' asked for {}: {}", name, id, log::one_line(restored.error()));
+  };
+  asio::co_spawn(exchange.executor(), sprites.restore(name, id), std::move(ended));
+}
+
+using Serve = asio::awaitable<void> (*)(Exchange&, Sprites&, std::string);
+using Tell = Answer (*)(Exchange&, Sprites&, std::string);
+
+/// `name_of` tells whose checkpoints a request is about.
+void add_routes(http::Router& router, Sprites& sprites, const std::string& prefix,
+                const std::function<std::string(Exchange&)>& name_of, Serve restoring) {
+  const auto serve = [&](Serve work) {
+    return versioned(
+        [&sprites, name_of, work](Exchange& exchange) { return work(exchange, sprites, name_of(exchange)); });
+  };
+  const auto tell = [&](Tell work) {
+    return versioned(answering(
+        sprites, [name_of, work](Exchange& exchange, Sprites& all) { return work(exchange, all, name_of(exchange)); }));
+  };
+  router.add("POST", prefix + "/checkpoint", serve(create))
+      .add("GET", prefix + "/checkpoints", tell(list))
+      .add("GET", prefix + "/checkpoints/{id}", tell(get))
+      .add("DELETE", prefix + "/checkpoints/{id}", tell(remove))
+      .add("POST", prefix + "/checkpoints/{id}/restore", serve(restoring));
+}
+
 }  // namespace
 
 void add_checkpoint_routes(http::Router& router, Sprites& sprites) {
-  const auto add = [&](std::string method, std::string path, http::Handler handler) {
-    router.add(std::move(method), "/v1/sprites/{name}" + path, versioned(std::move(handler)));
-  };
-  add("POST", "/checkpoint", [&sprites](Exchange& exchange) { return create(exchange, sprites); });
-  add("GET", "/checkpoints", answering(sprites, list));
-  add("GET", "/checkpoints/{id}", answering(sprites, get));
-  add("DELETE", "/checkpoints/{id}", answering(sprites, remove));
-  add("POST", "/checkpoints/{id}/restore", [&sprites](Exchange& exchange) { return restore(exchange, sprites); });
+  add_routes(
+      router, sprites, "/v1/sprites/{name}", [](Exchange& exchange) { return exchange.parameter("name"); }, restore);
+}
+
+void add_own_checkpoint_routes(http::Router& router, Sprites& sprites, const std::string& name) {
+  add_routes(
+      router, sprites, "/v1", [name](Exchange&) { return name; }, restore_behind);
 }
 
 }  // namespace sprite::api

@@ -15,6 +15,7 @@
 #include <cstdlib>
 
 #include "api/api.h"
+#include "api/guest.h"
 #include "base/bytes.h"
 #include "base/log.h"
 #include "daemon/instance.h"
@@ -125,6 +126,7 @@ Result<> serve(const settings::Settings& settings, const Options& options, Repor
   TRY_LET(std::shared_ptr<Sprites> sprites,
           open_sprites(loop.get_executor(), sprites_options(settings, loopback.record.port)));
   const http::Router router = api::make_router(*sprites);
+  auto guests = std::make_unique<api::GuestApi>(loop.get_executor(), *sprites);
   http::Server local(loop.get_executor(), router);
   http::Server with_token(loop.get_executor(), router, api::loopback_guard(loopback.record.token));
   const Path socket = settings::daemon_socket(settings.runtime_dir);
@@ -145,6 +147,7 @@ Result<> serve(const settings::Settings& settings, const Options& options, Repor
   loop.run();
   loop.restart();
   loop.run_for(connections_limit);
+  guests.reset();
   sprites.reset();
   ::unlink(socket.c_str());
   log::info("stopped");

@@ -59,6 +59,9 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   asio::awaitable<Result<wire::AgentStatus>> agent_status(std::string name) override;
   Result<std::string> console_log(const std::string& name) const override;
   std::shared_ptr<void> watch(std::function<void(const wire::Sprite&)> changed) override;
+  void on_guest(std::function<void(const std::string& name, Stream)> serve) override {
+    host_.on_guest(std::move(serve));
+  }
   wire::DaemonStatus daemon_status() const override;
   void close() override;
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/file.h"
+#include "base/stream.h"
 #include "image/catalogue.h"
 #include "sprite/open.h"
 #include "sprite/record.h"
@@ -33,6 +34,12 @@ class Host {
   vm::Facts facts() const { return facts_; }
   /// Called on the executor when a machine ended by itself. Set once, before the first hypervisor().
   void on_ended(std::function<void(std::string id, std::string reason)> callback) { ended_ = std::move(callback); }
+
+  /// Called with each stream that a sprite's guest opens.
+  void on_guest(std::function<void(const std::string& name, Stream)> serve) { serve_guest_ = std::move(serve); }
+  void serve_guest(const std::string& name, Stream stream) const {
+    if (serve_guest_) serve_guest_(name, std::move(stream));
+  }
 
   image::Catalogue images() const { return image::Catalogue(options_.data_dir / "images"); }
 
@@ -63,6 +70,7 @@ class Host {
   std::unique_ptr<vm::Hypervisor> hypervisor_;
   vm::Facts facts_;
   std::function<void(std::string, std::string)> ended_;
+  std::function<void(const std::string&, Stream)> serve_guest_;
 };
 
 }  // namespace sprite

@@ -98,10 +98,9 @@ asio::awaitable<Result<>> Machine::start_vm() {
 
 asio::awaitable<Result<>> Machine::connect_agent(std::chrono::milliseconds limit) {
   CO_TRY_LET(Fd socket, connect_unix(host_.vm_dir(record_.id) / "channel.sock"));
-  auto refuse = [](Stream) {};  // issue by issue, the guest has nothing to ask of us yet
-  auto link =
-      std::make_unique<channel::Link>(host_.executor(), std::move(socket), channel::Role::host,
-                                      channel::Link::Options{}, refuse, [this](Error) { channel_down_ = true; });
+  auto serve = [this](Stream stream) { host_.serve_guest(record_.name, std::move(stream)); };
+  auto link = std::make_unique<channel::Link>(host_.executor(), std::move(socket), channel::Role::host,
+                                              channel::Link::Options{}, serve, [this](Error) { channel_down_ = true; });
   CO_TRY(co_await link->ready(limit));
   channel_down_ = false;
   link_ = std::move(link);

@@ -82,6 +82,9 @@ class Sprites {
   /// Calls `changed` after each change of a sprite (created, status, updated, destroyed) until the result is destroyed.
   virtual std::shared_ptr<void> watch(std::function<void(const wire::Sprite&)> changed) = 0;
 
+  /// Calls `serve` with each stream that a sprite's guest opens, to ask something of us; without it they are closed.
+  virtual void on_guest(std::function<void(const std::string& name, Stream)> serve) = 0;
+
   virtual wire::DaemonStatus daemon_status() const = 0;
 
   /// Makes every disk durable and stops serving it; machines wait for the next daemon. Blocks; nothing may be called

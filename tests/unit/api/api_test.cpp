@@ -5,6 +5,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 
+#include "api/guest.h"
 #include "base/bytes.h"
 #include "base/text.h"
 #include "http/client.h"
@@ -456,4 +457,35 @@ TEST_CASE("sprites are forked, exported, imported and measured") {
   CHECK(all->packs.bytes_removed == 200);
   CHECK(object(world.fetch("POST", "/v1/gc", R"({"dry_run":true})"))["dry_run"] == true);
   CHECK(object(world.fetch("POST", "/v1/gc"))["dry_run"] == false);
+}
+
+TEST_CASE("a guest reaches its own checkpoints and nothing else") {
+  World world;
+  for (const char* name : {"api", "other"}) world.create(name);
+  (void)world.fetch("POST", "/v1/sprites/other/checkpoint");
+  api::GuestApi guests(world.loop.executor(), world.sprites);
+  const auto ask = [&](std::string method, std::string target, std::string body = "") {
+    auto [ours, theirs] = world.loop.pair();
+    world.sprites.serve_guest("api", std::move(theirs));
+    http::Request request(std::move(method), std::move(target), std::move(body));
+    Stream stream = std::move(ours);
+    auto response = world.loop.run(http::fetch(stream, request));
+    REQUIRE(response);
+    return *response;
+  };
+  CHECK(lines(ask("POST", "/v1/checkpoint", R"({"comment":"inside"})")).back().checkpoint_id == "v1");
+  CHECK(listed(world) == "v1 Current");
+  CHECK(ask("GET", "/v1/checkpoints").body.find("inside") != std::string::npos);
+  CHECK(ask("GET", "/v1/checkpoints/v0").status == 404);  // the other's
+  const auto restored = ask("POST", "/v1/checkpoints/v1/restore");
+  CHECK(restored.status == 202);
+  world.loop.run_for(20ms);  // it goes on behind
+  CHECK(listed(world, "?includeAuto=true") == "v1 auto-2 Current");
+  CHECK(ask("POST", "/v1/checkpoints/v9/restore").status == 404);
+  for (const char* target : {"/v1/sprites", "/v1/sprites/other", "/v1/sprites/other/checkpoints", "/v1/usage", "/v1/gc",
+                             "/v1/daemon", "/v1/sprites/api/exec"}) {
+    CAPTURE(target);
+    CHECK(ask("GET", target).status == 404);
+    CHECK(ask("POST", target, "{}").status == 404);
+  }
 }

@@ -146,6 +146,7 @@ class FakeSprites final : public Sprites {
     watchers_.push_back(watcher);
     return watcher;
   }
+  void on_guest(std::function<void(const std::string&, Stream)> serve) override { serve_guest = std::move(serve); }
   wire::DaemonStatus daemon_status() const override {
     wire::DaemonStatus status;
     status.version = "9.9";
@@ -163,6 +164,7 @@ class FakeSprites final : public Sprites {
   std::optional<Error> wake_failure{};
   bool agent_broken = false, guest_silent = false;
   std::string exported_to{};
+  std::function<void(const std::string&, Stream)> serve_guest{};
   int connections = 0;
 
  private:
