@@ -209,3 +209,41 @@ describe('exec', () => {
     await assert.rejects(client.getSprite(name), (error) => error.statusCode === 404);
   });
 });
+
+describe('checkpoints', () => {
+  const lines = async (stream) => {
+    const all = [];
+    for await (const line of stream) all.push(line);
+    return all;
+  };
+  const ids = async (history) => (await sprite.listCheckpoints(history)).map(({ id }) => id);
+  before(async () => { sprite = await client.createSprite(name); });
+  after(async () => { await client.deleteSprite(name).catch(() => {}); });
+
+  test('are made, listed and shown', async () => {
+    await sprite.execFile('sh', ['-c', 'echo one >file']);
+    const made = await lines(await sprite.createCheckpoint('the first'));
+    assert.equal(made.at(0).type, 'info');
+    assert.equal(made.at(-1).type, 'complete');
+    assert.match(made.at(-1).data, /v0/);
+    await lines(await sprite.createCheckpoint());
+    assert.deepEqual(await ids(), ['v0', 'v1', 'Current']);
+    assert.deepEqual(await ids('v0'), ['v0']);
+    const first = await sprite.getCheckpoint('v0');
+    assert.equal(first.comment, 'the first');
+    assert.ok(Math.abs(first.createTime.getTime() - Date.now()) < 3_600_000);
+    assert.equal((await sprite.getCheckpoint('v1')).sourceId, 'v0');
+    await assert.rejects(sprite.getCheckpoint('v9'), /not found/);
+  });
+
+  test('are restored, and the sprite stays the same', async () => {
+    await sprite.execFile('sh', ['-c', 'echo two >file']);
+    const { id } = await client.getSprite(name);
+    const restored = await lines(await sprite.restoreCheckpoint('v0'));
+    assert.equal(restored.at(-1).type, 'complete');
+    assert.equal((await sprite.exec('cat file')).stdout, 'one\n');
+    assert.equal((await client.getSprite(name)).id, id);
+    assert.deepEqual(await ids(), ['v0', 'v1', 'Current']); // the automatic one is hidden
+    await assert.rejects(sprite.restoreCheckpoint('v9'), /404/);
+  });
+});

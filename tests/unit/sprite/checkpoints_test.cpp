@@ -1,0 +1,107 @@
+#include "sprite/checkpoints.h"
+
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+
+#include "base/fd.h"
+#include "base/text.h"
+#include "store/volume.h"
+
+using namespace sprite;
+
+namespace {
+
+/// A volume in a folder of its own.
+class World {
+ public:
+  World() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "sprite-history.XXXXXX").string();
+    REQUIRE(::mkdtemp(pattern.data()));
+    folder_ = pattern;
+    for (const char* part : {"volume", "runtime"}) ::mkdir((folder_ / part).c_str(), 0700);
+    {
+      const auto base = open_file(folder_ / "base.img", O_RDWR | O_CREAT);
+      REQUIRE(base);
+      REQUIRE(::ftruncate(base->get(), 1 * MiB) == 0);
+    }
+    REQUIRE(store::Volume::create(folder_ / "volume", folder_ / "base.img", 1 * MiB));
+    auto opened = store::Volume::open(folder_ / "volume", folder_ / "runtime");
+    REQUIRE(opened);
+    volume_ = *std::move(opened);
+  }
+  ~World() {
+    volume_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  store::Volume& volume() { return *volume_; }
+  /// Read while the volume is open, as the daemon does.
+  store::History history() {
+    auto read = store::read_history(folder_ / "volume");
+    REQUIRE(read);
+    return *std::move(read);
+  }
+  /// "v1<v0" for each, in the list's order.
+  std::string shown() {
+    std::vector<std::string> words;
+    for (const wire::Checkpoint& each : list_of(history())) words.push_back(each.id + "<" + each.source_id.value_or(""));
+    return join(words, " ");
+  }
+
+ private:
+  Path folder_;
+  std::shared_ptr<store::Volume> volume_;
+};
+
+}  // namespace
+
+TEST_CASE("a checkpoint knows after which one it came, over restores and deletions") {
+  World world;
+  CHECK(world.shown() == "Current<");
+  REQUIRE(world.volume().checkpoint("first"));
+  REQUIRE(world.volume().checkpoint(""));
+  CHECK(world.shown() == "v0< v1<v0 Current<v1");
+  REQUIRE(world.volume().cut());  // a cut in between is nobody's business
+  REQUIRE(world.volume().checkpoint(""));
+  CHECK(world.shown() == "v0< v1<v0 v2<v1 Current<v2");
+
+  const auto before = world.volume().restore(0);
+  REQUIRE(before);
+  const std::string automatic = id_of(*before);
+  CHECK(automatic.starts_with("auto-"));
+  CHECK(world.shown() == "v0< v1<v0 v2<v1 " + automatic + "<v2 Current<v0");
+
+  REQUIRE(world.volume().remove_checkpoint(1));
+  CHECK(world.shown() == "v0< v2<v0 " + automatic + "<v2 Current<v0");
+}
+
+TEST_CASE("a history goes back to the first") {
+  World world;
+  for (int i = 0; i < 3; ++i) REQUIRE(world.volume().checkpoint("number " + std::to_string(i)));
+  const auto all = list_of(world.history());
+  REQUIRE(all.size() == 4);
+  CHECK_FALSE(all[0].history);
+  CHECK(*all[2].history == std::vector<std::string>{"v1", "v0"});
+  CHECK(*all[3].history == std::vector<std::string>{"v2", "v1", "v0"});
+  CHECK(all[1].comment == "number 1");
+  CHECK_FALSE(all[3].is_auto);
+}
+
+TEST_CASE("a checkpoint is found by its id, and only by it") {
+  World world;
+  REQUIRE(world.volume().checkpoint(""));
+  REQUIRE(world.volume().restore(0));
+  const store::History history = world.history();
+  const auto found = find_checkpoint(history, "v0");
+  REQUIRE(found);
+  CHECK(found->number == 0);
+  for (const char* wrong : {"v1", "0", "auto-0", "v00", "V0", ""}) {
+    CAPTURE(wrong);
+    const auto none = find_checkpoint(history, wrong);
+    REQUIRE_FALSE(none);
+    CHECK(none.error().kind == Error::Kind::not_found);
+  }
+  CHECK(find_checkpoint(history, "Current").error().kind == Error::Kind::invalid);
+}
