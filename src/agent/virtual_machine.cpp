@@ -150,8 +150,7 @@ asio::awaitable<Result<std::shared_ptr<SpawnerClient>>> VirtualMachine::spawner(
 
 asio::awaitable<Result<>> VirtualMachine::configure(wire::Configure configuration) {
   (void)thaw();  // a daemon that was killed may have left it frozen, or the disk released
-  released_ = false;
-  changed_.notify_all();
+  co_await end_release();
   if (configuration.realtime_ns > 0) {
     CO_TRY(set_clock(configuration.realtime_ns));
   }
@@ -197,6 +196,7 @@ asio::awaitable<Result<>> VirtualMachine::make_host_keys(SpawnerClient& spawner)
 }
 
 asio::awaitable<Result<>> VirtualMachine::stop() {
+  while (releasing_) co_await changed_.wait();
   stopping_ = true;
   (void)thaw();
   if (spawner_ && spawner_->alive()) {
@@ -216,7 +216,8 @@ asio::awaitable<Result<>> VirtualMachine::end_container() {
 }
 
 asio::awaitable<Result<>> VirtualMachine::release_disk() {
-  released_ = true;
+  while (releasing_) co_await changed_.wait();
+  released_ = releasing_ = true;
   (void)thaw();
   while (attempting_) co_await changed_.wait();
   failures_ = 0;
@@ -225,13 +226,21 @@ asio::awaitable<Result<>> VirtualMachine::release_disk() {
   auto ended = co_await end_container();
   auto forget = [] { return forget_disk(), true; };
   if (ended) co_await blocking(forget);
+  releasing_ = false;
+  changed_.notify_all();
   co_return ended;
 }
 
-asio::awaitable<Result<>> VirtualMachine::take_disk() {
+/// Whoever wanted it released may have been killed meanwhile: it is first released, then taken.
+asio::awaitable<void> VirtualMachine::end_release() {
+  while (releasing_) co_await changed_.wait();
   released_ = false;
-  failures_ = 0;
   changed_.notify_all();
+}
+
+asio::awaitable<Result<>> VirtualMachine::take_disk() {
+  failures_ = 0;
+  co_await end_release();
   while (status().container == "starting" && !released_ && !stopping_) co_await changed_.wait();
   CO_TRY(co_await spawner());
   co_return Result<>{};

@@ -38,6 +38,7 @@ class VirtualMachine final : public Machine {
   template <class F>
   auto blocking(F work) -> asio::awaitable<decltype(work())>;
   asio::awaitable<Result<>> end_container();
+  asio::awaitable<void> end_release();
   asio::awaitable<Result<>> identify(SpawnerClient& spawner);
   asio::awaitable<Result<>> make_host_keys(SpawnerClient& spawner);
 
@@ -47,6 +48,7 @@ class VirtualMachine final : public Machine {
   asio::steady_timer retry_timer_;
   bool mounted_ = false, stopping_ = false;
   bool released_ = false;    ///< Between release_disk() and take_disk(): nothing is started.
+  bool releasing_ = false;   ///< release_disk() is under way.
   bool attempting_ = false;  ///< A start is under way.
   std::string detail_;       ///< Why the container is not running.
   std::uint64_t restarts_ = 0;
