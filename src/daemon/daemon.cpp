@@ -148,6 +148,7 @@ Result<> serve(const settings::Settings& settings, const Options& options, Repor
   loop.restart();
   loop.run_for(connections_limit);
   guests.reset();
+  sprites->close();
   sprites.reset();
   ::unlink(socket.c_str());
   log::info("stopped");

@@ -6,6 +6,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "sprite/on_pool.h"
 
@@ -73,10 +74,9 @@ Result<> Fleet::open() {
   TRY(make_directories(host_.options().runtime_dir / "vm"));
   std::error_code failed;
   for (const auto& folder : std::filesystem::directory_iterator(host_.sprites_dir(), failed)) {
-    if (folder.path().filename().string().starts_with("."))
-      TRY(remove_tree(folder.path()));
-    else
-      TRY(load(folder.path()));
+    const bool unfinished = folder.path().filename().string().starts_with(".");
+    const auto done = unfinished ? remove_tree(folder.path()) : load(folder.path());
+    if (!done) log::warning("ignoring '{}': {}", folder.path().string(), log::one_line(done.error()));
   }
   if (failed) return system_error("cannot read '" + host_.sprites_dir().string() + "'", failed.value());
   host_.on_ended([weak = weak_from_this(), executor = host_.executor()](std::string id, std::string reason) {
@@ -93,7 +93,11 @@ Result<> Fleet::load(const Path& folder) {
   entries_[entry->record.name] = entry;
   if (!std::filesystem::exists(host_.vm_dir(entry->record.id))) return {};
   entry->phase = Phase::starting;  // until we know whether its machine lives
-  return entry->machine.serve_disk();
+  if (auto served = entry->machine.serve_disk(); !served) {
+    entry->phase = Phase::stopped;
+    entry->detail = "its disk cannot be served: " + log::one_line(served.error());
+  }
+  return {};
 }
 
 asio::awaitable<void> Fleet::go_on_with_machines() {
@@ -119,9 +123,7 @@ asio::awaitable<void> Fleet::go_on_with_machines() {
   }
   served.clear();
   for (const std::string& id : *ids) {
-    const bool known =
-        std::ranges::any_of(entries_, [&](const auto& each) { return Host::machine_id(each.second->record.id) == id; });
-    if (known) continue;
+    if (std::filesystem::exists(host_.sprite_dir(Host::sprite_id(id)))) continue;
     auto destroy = [machines = *hypervisor, id] { return machines->destroy(id); };
     (void)co_await on_pool(host_.pool(), destroy);
   }
@@ -289,18 +291,23 @@ asio::awaitable<Result<wire::Sprite>> Fleet::create(wire::CreateRequest request)
 asio::awaitable<Result<>> Fleet::bring_up(EntryPtr entry) {
   if (entry->phase == Phase::destroyed) co_return no_such_sprite(entry->record.name);
   if (entry->machine.reachable()) co_return Result<>{};
-  Result<> up;
   if (entry->machine.on()) {
-    up = co_await entry->machine.adopt();
-    if (!up) {
-      Error error = std::move(up).error();
-      error.hint = "run `sprite restart -s " + entry->record.name + "`";
+    auto adopted = co_await entry->machine.adopt();
+    if (adopted) {
+      enter(*entry, Phase::running);
+      co_return adopted;
+    }
+    const bool ended = co_await entry->machine.has_ended();
+    if (!ended) {
+      Error error = std::move(adopted).error();
+      error.hint = "run `sprite restart " + entry->record.name + "`";
+      enter(*entry, Phase::running, "its agent does not answer: " + error.what);
       co_return error;
     }
-  } else {
-    enter(*entry, Phase::starting);
-    up = co_await entry->machine.power_on();
+    CO_TRY(co_await entry->machine.cut_power());  // what it left behind
   }
+  enter(*entry, Phase::starting);
+  auto up = co_await entry->machine.power_on();
   if (up) {
     enter(*entry, Phase::running);
   } else {
@@ -440,6 +447,7 @@ wire::DaemonStatus Fleet::daemon_status() const {
 }
 
 void Fleet::close() {
+  host_.pool().join();  // a start under way may be opening a disk
   for (const auto& [name, entry] : entries_)
     (void)entry->machine.release();  // the next daemon goes on from tmpfs if a flush failed
 }

@@ -54,6 +54,7 @@ class Host {
 
   /// What the hypervisor calls a sprite's machine: the uuid in the sprite's id.
   static std::string machine_id(const std::string& sprite_id);
+  static std::string sprite_id(const std::string& machine_id) { return "sprite-" + machine_id; }
   /// The first 12 hex digits of the uuid in a sprite's id: short enough for socket paths.
   static std::string short_id(const std::string& sprite_id);
   Path sprites_dir() const { return options_.data_dir / "sprites"; }

@@ -21,6 +21,7 @@ constexpr auto adopt_limit = 20s;
 constexpr auto configure_limit = 60s;
 constexpr auto shutdown_limit = 10s;  // the agent gives programs 2 s of it
 constexpr auto power_off_limit = 5s;
+constexpr auto ending_limit = 2s;  // between the end of the channel and that of the process
 constexpr auto status_limit = 5s;
 constexpr auto sign_of_life_limit = 2s;
 constexpr auto freeze_limit = 10s;  // most of it may go by writing what the guest has not written yet
@@ -137,7 +138,15 @@ asio::awaitable<Result<>> Machine::adopt() {
   co_return co_await configure_agent();
 }
 
+asio::awaitable<bool> Machine::has_ended() {
+  const auto absent = co_await wait_until_absent(ending_limit);
+  co_return static_cast<bool>(absent);
+}
+
 asio::awaitable<Result<>> Machine::shut_down() {
+  if (!reachable()) {
+    (void)co_await connect_agent(shutdown_limit);  // only an agent that is told lets programs end well
+  }
   if (link_) {
     auto stream = link_->open();
     Result<> told = stream ? Result<>{} : Result<>{stream.error()};

@@ -42,6 +42,8 @@ class Machine {
   Result<> serve_disk();
   /// Connects to the agent of a VM that is there already. Errors: unavailable (the VM is left alone).
   asio::awaitable<Result<>> adopt();
+  /// Whether the VM ended by itself, or does so within a moment.
+  asio::awaitable<bool> has_ended();
   /// Ends programs, unmounts, powers off; pulls the plug after 10 s without an answer. Errors: unavailable.
   asio::awaitable<Result<>> shut_down();
   /// Pulls the plug. Errors: unavailable.

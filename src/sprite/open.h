@@ -25,7 +25,8 @@ struct SpritesOptions {
 
 /// Opens the disks and machines of every sprite found, those left running by an earlier daemon included. libvirt is
 /// opened behind, so that this returns at once; the first start waits for it. Calls run on `executor` (one thread).
-/// Errors: denied (directories), corrupt, no_space, unavailable.
+/// A sprite whose folder cannot be read is left alone and logged: the others must not suffer. Errors: denied
+/// (directories), no_space, unavailable.
 Result<std::shared_ptr<Sprites>> open_sprites(asio::any_io_executor executor, const SpritesOptions& options);
 
 }  // namespace sprite
