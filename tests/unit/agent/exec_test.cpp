@@ -269,6 +269,16 @@ TEST_CASE("among several clients a stalled one does not hold the others up for e
   CHECK(world.loop.run(World::read_until(*owner, seen, "END")));
 }
 
+TEST_CASE("a client that joins one which has stalled is not held up for ever") {
+  World world;
+  auto stalled = world.open("tty=true&" + shell("head -c 3000000 /dev/zero | tr '\\0' x; echo END; read line"));
+  Seen seen;
+  (void)world.loop.run(World::read_one(*stalled, seen));
+  world.loop.run_for(500ms);
+  auto late = world.open("/v1/exec/" + seen.session_id());
+  CHECK(world.loop.run(World::read_until(*late, seen, "END")));
+}
+
 TEST_CASE("kill signals a session, then kills it, and tells how") {
   World world;
   auto socket = world.open(shell("trap '' TERM; echo ready; while :; do sleep 0.05; done"));
