@@ -255,7 +255,6 @@ class ExecConnection {
 
 }  // namespace
 
-/// commas.
 Result<std::vector<std::string>> parse_environment(const std::vector<std::string>& texts) {
   std::vector<std::string> pairs;
   for (const std::string& text : texts) {

@@ -148,7 +148,7 @@ Result<> make_memory_file(const Path& path, std::uint64_t bytes) {
   struct statvfs space {};
   if (::statvfs(directory.c_str(), &space) != 0) {
     Error error = system_error("cannot use memory directory '" + directory.string() + "'");
-    error.hint = "set hypervisor.memory_dir to a directory on tmpfs, such as one in /dev/shm";
+    error.hint = "name another, best on a tmpfs: `sprite config set memory_dir PATH`";
     return error;
   }
   const std::uint64_t free_bytes = std::uint64_t{space.f_bavail} * space.f_frsize;

@@ -133,7 +133,7 @@ TEST_CASE("a memory file is sparse, private and fits") {
   const auto absent = make_memory_file(directory / "absent" / "machine.ram", MiB);
   REQUIRE_FALSE(absent);
   CHECK(absent.error().kind == Error::Kind::not_found);
-  CHECK(absent.error().hint.find("hypervisor.memory_dir") != std::string::npos);
+  CHECK(absent.error().hint.find("config set memory_dir") != std::string::npos);
 }
 
 TEST_CASE("only a process that holds the pid file's lock is killed") {
