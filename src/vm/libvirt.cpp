@@ -22,6 +22,9 @@
 /// Locks. `shared_` is held for moments and never across a call of libvirt or a callback. Domain events arrive on the
 /// event thread, which must not call libvirt; the keeper thread may: every 2 s it trims the consoles and resumes what a
 /// disk error paused. pause() takes `resuming_` for a moment, so that the keeper resumes nothing once it has returned.
+/// `ending_` is held while a process is killed and its files are removed, never across a call of libvirt: the event
+/// thread and destroy() may both end a machine, and the slower one must not meet the process and files of its next
+/// start. `ending_` and `resuming_` are taken before `shared_`.
 ///
 /// Domains. Every start makes a domain with a UUID of its own, so that nothing waits for libvirt to clear away the one
 /// before: it polls until init has reaped the process. A machine is gone when its QEMU is.
@@ -100,6 +103,7 @@ class Libvirt final : public Hypervisor {
   Result<> launch(const MachineSpec& spec, const Record& record);
   Result<> settle(const std::string& id);
   void forget(const Record& record);
+  void forget_ended(const Record& record);
   std::optional<Machine> machine(const std::string& id);
   Result<std::optional<Domain>> find(const std::string& domain_id);
   Result<Domain> require(const std::string& id);
@@ -111,7 +115,8 @@ class Libvirt final : public Hypervisor {
   Opened opened_;
   Records records_;
   Locked<Shared> shared_;
-  std::mutex resuming_;  ///< Held while the keeper decides and resumes; taken before shared_.
+  std::mutex resuming_;  ///< Held while the keeper decides and resumes.
+  std::mutex ending_;    ///< Held while a machine's process is killed and its files are removed.
   int lifecycle_callback_ = -1, shutdown_callback_ = -1;
   std::optional<Keeper> keeper_;  // last: it uses all of the above
 };
@@ -163,6 +168,7 @@ void Libvirt::on_qemu_event(virConnectPtr, virDomainPtr domain, const char*, lon
 /// Also kills: a guest that shut down leaves a QEMU with stopped processors, and libvirt takes its time with it.
 void Libvirt::ended(const std::string& domain_id, const std::string& reason) {
   std::function<void(const std::string&, const std::string&)> callback;
+  std::unique_lock hold(ending_);
   const auto record = shared_.with([&](Shared& shared) -> std::optional<Record> {
     Machine* const machine = by_domain(shared, domain_id);
     if (!machine) return std::nullopt;
@@ -174,7 +180,8 @@ void Libvirt::ended(const std::string& domain_id, const std::string& reason) {
   });
   if (!record) return;
   (void)kill_process(record->runtime_directory);  // ignoring: libvirt kills it as well
-  forget(*record);
+  forget_ended(*record);
+  hold.unlock();
   if (callback) callback(record->id, reason);
 }
 
@@ -239,6 +246,14 @@ Result<> Libvirt::settle(const std::string& id) {
 }
 
 void Libvirt::forget(const Record& record) {
+  const std::lock_guard hold(ending_);
+  forget_ended(record);
+}
+
+/// The caller holds ending_. Does nothing if another was quicker: the files may already be those of a new domain.
+void Libvirt::forget_ended(const Record& record) {
+  const auto known = machine(record.id);
+  if (!known || known->record.domain_id != record.domain_id) return;
   remove_files(record);
   records_.remove(record.id);
   shared_.with([&](Shared& shared) { shared.machines.erase(record.id); });
@@ -331,6 +346,7 @@ void Libvirt::set_held(const std::string& id, bool held) {
 /// QEMU is killed and libvirt left to notice: asked politely, QEMU would first wait for its disk, for as long as that
 /// may be away.
 Result<> Libvirt::destroy(const std::string& id) {
+  std::unique_lock hold(ending_);
   const auto known = shared_.with([&](Shared& shared) -> std::optional<Machine> {
     const auto found = shared.machines.find(id);
     if (found == shared.machines.end()) return std::nullopt;
@@ -343,9 +359,11 @@ Result<> Libvirt::destroy(const std::string& id) {
     return Error{Error::Kind::busy, "machine '" + id + "' is starting", {}, {}};
   TRY_LET(const bool killed, kill_process(known->record.runtime_directory));
   if (!killed) {
+    hold.unlock();
     TRY(destroy_domain(known->record.domain_id));
+    hold.lock();
   }
-  forget(known->record);
+  forget_ended(known->record);
   return {};
 }
 
