@@ -203,7 +203,6 @@ std::shared_ptr<Attachment> Session::attach(bool owner) {
   for (const SharedOutput& output : scrollback_.kept()) client->push(output);
   if (status_) client->push(make_output(Output::Kind::exit, {}, *status_));
   clients_.push_back(client);
-  room_.notify_all();  // a client that had stalled while it was alone may be dropped from now on
   return client;
 }
 
