@@ -41,7 +41,7 @@ sanitize: deps ## unit tests under AddressSanitizer and UndefinedBehaviorSanitiz
 fuzz: deps ## every fuzz target for SECONDS (60) each
 	@tests/fuzz/run $(or $(SECONDS),60)
 
-bench: build ## a table of figures beside their baselines, in one run
+bench: image ## a table of figures beside their baselines, in one run
 	@tests/bench/run
 
 soak: build ## long rounds of kills and restarts; ROUNDS (50) of each

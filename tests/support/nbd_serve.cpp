@@ -1,5 +1,6 @@
 // Serves a volume (made if need be) over NBD until SIGTERM: nbd_serve SOCKET DIRECTORY RUNTIME_DIRECTORY IMAGE
-// SIZE_BYTES
+// SIZE_BYTES [upkeep]. At each SIGUSR1 the volume is cut, and "cut" printed. With `upkeep` it is also cut, sealed and
+// folded as in the daemon; else the chain is only kept short.
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -29,7 +30,21 @@ Result<Fd> listen_at(const Path& path) {
   return socket;
 }
 
-Result<> serve(char** arguments) {
+void say(const char* line) {
+  std::puts(line);
+  std::fflush(stdout);
+}
+
+Result<> cut(store::Volume& volume, bool upkeep) {
+  TRY(volume.cut());
+  bool folded = !upkeep;
+  while (folded) {
+    TRY_LET(folded, volume.fold(store::UpkeepPolicy{}.layers_max));
+  }
+  return {};
+}
+
+Result<> serve(char** arguments, bool upkeep) {
   const Path socket_path = arguments[1], directory = arguments[2], runtime = arguments[3], image = arguments[4];
   sigset_t ends;
   ::sigemptyset(&ends);
@@ -50,11 +65,13 @@ Result<> serve(char** arguments) {
                                    return name.empty() || name == "disk" ? volume : nullptr;
                                  },
                                  [] { return std::vector<std::string>{"disk"}; }));
-  std::puts("ready");
-  std::fflush(stdout);
-  volume->start_upkeep({});
+  say("ready");
+  if (upkeep) volume->start_upkeep({});
   int signal = 0;
-  while (::sigwait(&ends, &signal) == 0 && signal == SIGUSR1) TRY(volume->cut());
+  while (::sigwait(&ends, &signal) == 0 && signal == SIGUSR1) {
+    TRY(cut(*volume, upkeep));
+    say("cut");
+  }
   server->stop();
   return volume->close();
 }
@@ -62,11 +79,12 @@ Result<> serve(char** arguments) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count != 6) {
-    std::fputs("usage: nbd_serve SOCKET DIRECTORY RUNTIME_DIRECTORY IMAGE SIZE_BYTES\n", stderr);
+  const bool upkeep = count == 7 && std::strcmp(arguments[6], "upkeep") == 0;
+  if (count != 6 && !upkeep) {
+    std::fputs("usage: nbd_serve SOCKET DIRECTORY RUNTIME_DIRECTORY IMAGE SIZE_BYTES [upkeep]\n", stderr);
     return 2;
   }
-  const auto served = serve(arguments);
+  const auto served = serve(arguments, upkeep);
   if (!served) std::fputs(to_text(served.error()).c_str(), stderr);
   return served ? 0 : 1;
 }

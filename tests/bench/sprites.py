@@ -1,0 +1,201 @@
+"""Sprites as a user meets them: create, exec, stop, start, list; an idle daemon."""
+import contextlib
+import http.client
+import json
+import os
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import time
+
+from report import at_most, figure, give_up, note
+
+MiB = 1 << 20
+
+
+def milliseconds(work):
+    begun = time.perf_counter()
+    work()
+    return (time.perf_counter() - begun) * 1000
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost")
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.connect(self.path)
+
+
+class World:
+    """A HOME of its own with the image in it. Everything that was made here is gone after close()."""
+
+    def __init__(self, top, build, work, runtime):
+        self.program, self.memory = f"{build}/src/sprite", f"{runtime}/memory"
+        self.home, self.runtime = f"{work}/home", f"{runtime}/run"
+        for folder in (self.memory, self.runtime, f"{self.home}/.config/sprite"):
+            os.makedirs(folder, mode=0o700)
+        with open(f"{self.home}/.config/sprite/config.yaml", "w") as file:
+            file.write(f"memory_dir: {self.memory}\nsprite:\n  memory: 512MiB\n")
+        self.environment = {"HOME": self.home, "XDG_RUNTIME_DIR": self.runtime, "PATH": os.environ["PATH"], "LANG": "C.UTF-8",
+                            "TERM": "dumb"}
+        if not os.path.exists(f"{top}/build/images/base/manifest.json"):
+            give_up("there is no image in build/images/base", "make image")
+        self.run("image", "import", f"{top}/build/images/base")
+        self.image = self.run("image", "info", "base", "--json")
+
+    def run(self, *words, data=None):
+        ran = subprocess.run([self.program, *words], env=self.environment, input=data, stdin=None if data else subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        if ran.returncode != 0:
+            give_up(f"`sprite {' '.join(words)}` ended with {ran.returncode}: {ran.stderr.decode()}",
+                    f"look at {self.home}/.local/state/sprite/daemon.log")
+        return ran.stdout.decode()
+
+    def request(self, method, target, body=None):
+        connection = UnixConnection(f"{self.runtime}/sprite/daemon.sock")
+        connection.request(method, target, body=body)
+        answer = connection.getresponse()
+        content = answer.read()
+        if answer.status >= 400:
+            give_up(f"{method} {target}: {answer.status} {content.decode()}", "look at the daemon's log")
+        connection.close()
+        return content
+
+    def daemon_pid(self):
+        with open(f"{self.runtime}/sprite/daemon.json") as file:
+            return json.load(file)["pid"]
+
+    def close(self):
+        listed = subprocess.run([self.program, "list"], env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        for name in listed.stdout.decode().split():
+            subprocess.run([self.program, "destroy", "--force", "-s", name], env=self.environment, stdin=subprocess.DEVNULL,
+                           stdout=subprocess.DEVNULL, timeout=60)
+        subprocess.run([self.program, "daemon", "stop"], env=self.environment, stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL, timeout=60)
+
+
+def plain_boot(world, top, work):
+    """Milliseconds from the start of a plain QEMU with the image's kernel, initramfs and root to the agent's first line on
+    the console, which says that it waits for the daemon."""
+    image = f"{top}/build/images/base"
+    with open(f"{image}/manifest.json") as file:
+        arguments = json.load(file)["kernel_arguments"]
+    kvm = os.access("/dev/kvm", os.R_OK | os.W_OK) and re.search(r"\b(vmx|svm)\b", open("/proc/cpuinfo").read())
+    command = ["qemu-system-x86_64", "-machine", "q35,vmport=off,sata=off,smbus=off,i8042=off", "-accel",
+               "kvm" if kvm else "tcg", "-cpu", "host" if kvm else "max,la57=off", "-m", "512", "-smp", "1", "-nodefaults",
+               "-display", "none", "-serial", "stdio", "-kernel", f"{image}/vmlinuz", "-initrd", f"{image}/initramfs.img",
+               "-append", arguments, "-drive", f"if=virtio,format=raw,snapshot=on,file={image}/rootfs.img",
+               "-device", "virtio-serial-pci", "-chardev", f"socket,id=channel,path={work}/plain.sock,server=on,wait=off",
+               "-device", "virtserialport,chardev=channel,name=sprite.channel", "-device", "virtio-rng-pci"]
+    begun = time.perf_counter()
+    machine = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": work})
+    try:
+        for line in machine.stdout:
+            if line.strip():
+                return (time.perf_counter() - begun) * 1000
+        give_up("the plain QEMU ended without a word on its console", "run it by hand: " + " ".join(command))
+    finally:
+        machine.kill()
+        machine.wait()
+
+
+def lives(report, world, top, work, options):
+    """Leaves the sprite `bench` running."""
+    report.section("Lives", "plain QEMU, same kernel and image, to its first line on the console; by turns")
+    creates, answers, boots, starts, stops, destroys = [], [], [], [], [], []
+    for turn in range(options.creates):
+        name = f"bench-{turn}"
+        boots.append(plain_boot(world, top, work))
+        creates.append(milliseconds(lambda: world.run("create", "--skip-console", name)))
+        answers.append(creates[-1] + milliseconds(lambda: world.run("exec", "-s", name, "--", "true")))
+        stops.append(milliseconds(lambda: world.run("stop", "-s", name)))
+        starts.append(milliseconds(lambda: world.run("start", "-s", name)))
+        if turn + 1 < options.creates:
+            destroys.append(milliseconds(lambda: world.run("destroy", "--force", "-s", name)))
+    report.add(figure("create", "ms", creates, boots))
+    report.add(figure("create to the first exec's answer", "ms", answers, boots))
+    report.add(figure("start of a stopped sprite", "ms", starts, boots))
+    report.add(figure("stop", "ms", stops))
+    if destroys:
+        report.add(figure("destroy while running", "ms", destroys))
+    return name
+
+
+def execs(report, world, name, options):
+    inside = f"i=0; while [ $i -lt 200 ]; do /bin/true; i=$((i+1)); done"
+    floor = milliseconds(lambda: world.run("exec", "-s", name, "--", "sh", "-c", inside)) / 200
+    report.section("Exec", "one /bin/true started by a shell in the guest")
+    report.add(figure("sprite exec -- true", "ms", [milliseconds(lambda: world.run("exec", "-s", name, "--", "true"))
+                                                    for _ in range(options.execs)], [floor]))
+    target = f"/v1/sprites/{name}/exec?cmd=true"
+    report.add(figure("POST exec of true", "ms", [milliseconds(lambda: world.request("POST", target))
+                                                  for _ in range(options.execs)], [floor]))
+
+    data = os.urandom(options.bulk_mib * MiB)
+    pipe = f"head -c {len(data)} /dev/zero | cat | wc -c"
+    report.section("Exec, bulk data", "through two pipes inside the guest; by turns")
+    rate = lambda work: options.bulk_mib * 1.048576 / milliseconds(work) * 1000
+    inside, rates = [], {"stdin": [], "stdout": [], "both": []}
+    for _ in range(options.rounds):
+        inside.append(rate(lambda: world.run("exec", "-s", name, "--", "sh", "-c", pipe)))
+        rates["stdin"].append(rate(lambda: world.run("exec", "-s", name, "--", "wc", "-c", data=data)))
+        rates["stdout"].append(rate(lambda: world.run("exec", "-s", name, "--", "head", "-c", str(len(data)), "/dev/zero")))
+        rates["both"].append(rate(lambda: echo(world, name, data)))
+    for way, what in (("stdin", "stdin of wc"), ("stdout", "stdout of head"), ("both", "stdin to stdout of cat, each way")):
+        report.add(figure(what, "MB/s", rates[way], inside, rate=True))
+
+
+def echo(world, name, data):
+    ran = subprocess.run([world.program, "exec", "-s", name, "--", "cat"], env=world.environment, input=data,
+                         stdout=subprocess.PIPE)
+    if ran.stdout != data:
+        give_up("what came back from `cat` is not what was sent", "run tests/functional/run exec-bulk")
+
+
+def commands(report, world, options):
+    report.section("Commands, with a running daemon", "`true` started the same way; by turns")
+    listed, fetched, versions, trues = [], [], [], []
+    for _ in range(options.lists):
+        trues.append(milliseconds(lambda: subprocess.run(["/bin/true"], env=world.environment, stdin=subprocess.DEVNULL,
+                                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)))
+        versions.append(milliseconds(lambda: world.run("version")))
+        listed.append(milliseconds(lambda: world.run("list")))
+        fetched.append(milliseconds(lambda: world.request("GET", "/v1/sprites")))
+    report.add(figure("sprite list", "ms", listed, trues, at_most(20)))
+    report.add(figure("GET /v1/sprites alone", "ms", fetched, trues))
+    report.add(figure("sprite version", "ms", versions, trues))
+
+
+def idle(report, world, name, options):
+    """The daemon with no sprite awake."""
+    world.run("stop", "-s", name)
+    time.sleep(3)
+    pid = world.daemon_pid()
+
+    def processor_ms():
+        with open(f"/proc/{pid}/stat") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+
+    before = processor_ms()
+    time.sleep(options.idle_s)
+    used = processor_ms() - before
+    with open(f"/proc/{pid}/status") as file:
+        resident = int(re.search(r"VmRSS:\s+(\d+)", file.read())[1]) / 1024
+    report.section("Idle daemon, no sprite awake", None)
+    report.add(figure("resident memory", "MiB", [resident], bar=at_most(40)))
+    report.add(figure(f"processor time in {options.idle_s:g} s", "ms", [used], bar=at_most(10)))
+
+
+def measure(report, top, build, work, runtime, options):
+    with contextlib.closing(World(top, build, work, runtime)) as world:
+        note("ready: the image is imported; `create` includes starting the daemon the first time")
+        name = lives(report, world, top, work, options)
+        execs(report, world, name, options)
+        commands(report, world, options)
+        idle(report, world, name, options)
