@@ -1,5 +1,10 @@
 #include "daemon/instance.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <thread>
+
 #include "settings/daemon_record.h"
 
 namespace sprite::daemon {
@@ -16,11 +21,31 @@ Result<> make_memory_directory(const Path& path) {
   return make_private_directory(path);
 }
 
+bool answers(const Path& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.native().size() >= sizeof address.sun_path) return false;
+  path.native().copy(address.sun_path, path.native().size());
+  const Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
+
+/// The lock; nothing if a daemon that answers has it, or one that neither answers nor ends within `patience`.
+Result<std::optional<FileLock>> take_lock(const settings::Settings& settings, std::chrono::milliseconds patience) {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  for (;;) {
+    TRY_LET(auto lock, FileLock::try_take(settings::daemon_lock(settings.runtime_dir)));
+    if (lock || answers(settings::daemon_socket(settings.runtime_dir)) || std::chrono::steady_clock::now() > deadline)
+      return lock;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+}
+
 }  // namespace
 
-Result<FileLock> claim(const settings::Settings& settings) {
+Result<FileLock> claim(const settings::Settings& settings, std::chrono::milliseconds patience) {
   TRY(make_private_directory(settings.runtime_dir));
-  TRY_LET(auto lock, FileLock::try_take(settings::daemon_lock(settings.runtime_dir)));
+  TRY_LET(auto lock, take_lock(settings, patience));
   if (!lock) {
     const auto record = settings::read_daemon_record(settings.runtime_dir);
     const std::string who = record && *record ? " (process " + std::to_string((*record)->pid) + ")" : "";

@@ -5,11 +5,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <thread>
+
 #include "daemon/log_file.h"
+#include "http/server.h"
 #include "settings/daemon_record.h"
 #include "support/temporary_directory.h"
 
 using namespace sprite;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -31,12 +35,34 @@ TEST_CASE("one process is the daemon; the next one learns which") {
     const auto lock = daemon::claim(settings);
     REQUIRE(lock);
     REQUIRE(settings::write_daemon_record(settings.runtime_dir, {4711, 1, "t", "v"}));
-    const auto second = daemon::claim(settings);
+    const auto second = daemon::claim(settings, 0ms);
     REQUIRE_FALSE(second);
     CHECK(second.error().kind == Error::Kind::busy);
     CHECK(second.error().what == "a daemon runs already (process 4711)");
   }
   CHECK(daemon::claim(settings));
+}
+
+TEST_CASE("a daemon on its way down is awaited, one that answers is not") {
+  const test::TemporaryDirectory directory;
+  const settings::Settings settings = settings_in(directory);
+  auto first = daemon::claim(settings);
+  REQUIRE(first);
+  SUBCASE("down") {
+    std::thread ends([held = *std::move(first)]() mutable {
+      std::this_thread::sleep_for(50ms);
+      const FileLock released = std::move(held);
+    });
+    CHECK(daemon::claim(settings, 10s));
+    ends.join();
+  }
+  SUBCASE("up") {
+    const auto socket = http::listen_unix(settings::daemon_socket(settings.runtime_dir));
+    REQUIRE(socket);
+    const auto begin = std::chrono::steady_clock::now();
+    CHECK(daemon::claim(settings, 10s).error().kind == Error::Kind::busy);
+    CHECK(std::chrono::steady_clock::now() - begin < 5s);
+  }
 }
 
 TEST_CASE("directories with sockets and memory are private") {
