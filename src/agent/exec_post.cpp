@@ -1,5 +1,6 @@
 #include "agent/exec.h"
 #include "agent/exec_request.h"
+#include "channel/frame.h"
 #include "wire/exec_frames.h"
 
 namespace sprite::agent {
@@ -7,8 +8,10 @@ namespace {
 
 /// Clients of POST exec take one read of the network for one frame. So: a frame is one chunk that fits one read, and
 /// the next one leaves only after a pause (3 ms suffice for every client measured); what the program writes meanwhile
-/// joins it.
-constexpr std::size_t frame_bytes_max = 48 * 1024;
+/// joins it. The channel passes on whole what is at most `channel::whole_bytes`, which leaves room for the chunk's own
+/// size and line ends.
+constexpr std::size_t chunk_overhead_bytes = 16;
+constexpr std::size_t frame_bytes_max = channel::whole_bytes - chunk_overhead_bytes;
 constexpr std::chrono::milliseconds between_frames{5};
 constexpr std::chrono::seconds keepalive_after{10};
 constexpr std::size_t input_bytes_max = 10 * 1024 * 1024;
@@ -36,11 +39,19 @@ asio::awaitable<Result<>> send_outputs(http::Exchange& exchange, Attachment& cli
       CO_TRY(co_await send_frame(exchange, std::move(frame)));
       co_return co_await exchange.end_stream();
     }
-    const bool is_error = output && output->kind == Output::Kind::err;
-    std::string frame = wire::exec_frame(is_error ? wire::ExecStream::error : wire::ExecStream::output,
-                                         output ? std::string_view(output->bytes) : std::string_view());
-    if (output) client.gather(frame, output->kind, frame_bytes_max);
-    CO_TRY(co_await send_frame(exchange, std::move(frame)));  // an empty one shows whether the client is still there
+    if (!output) {
+      std::string empty = wire::exec_frame(wire::ExecStream::output, "");
+      CO_TRY(co_await send_frame(exchange, std::move(empty)));  // it shows whether the client is still there
+      continue;
+    }
+    const auto stream = output->kind == Output::Kind::err ? wire::ExecStream::error : wire::ExecStream::output;
+    for (std::string_view rest = output->bytes; !rest.empty();) {
+      const std::string_view piece = rest.substr(0, frame_bytes_max - 1);
+      rest.remove_prefix(piece.size());
+      std::string frame = wire::exec_frame(stream, piece);
+      if (rest.empty()) client.gather(frame, output->kind, frame_bytes_max);
+      CO_TRY(co_await send_frame(exchange, std::move(frame)));
+    }
   }
 }
 

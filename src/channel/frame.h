@@ -14,6 +14,9 @@ constexpr std::uint32_t protocol_version = 1;
 constexpr std::size_t header_bytes = 16;
 constexpr std::size_t frame_bytes_max = 32 * KiB;  ///< What a virtio port takes in one write.
 constexpr std::size_t payload_bytes_max = frame_bytes_max - header_bytes;
+/// A write of at most so much becomes one frame wherever the peer's window allows it, and so one read at the other end.
+/// Two of them fit a port's write.
+constexpr std::size_t whole_bytes = frame_bytes_max / 2 - header_bytes;
 /// So many zero bytes before a HELLO make it one: more than any sequence of frames can hold.
 constexpr std::size_t silence_bytes = 33 * KiB;
 /// What a host sends of them: a half frame may take up some, even validly if its content ended in zeros.

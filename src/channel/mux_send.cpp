@@ -91,7 +91,7 @@ bool Mux::plan_data(StreamState& stream, std::size_t position, std::size_t budge
   const std::size_t room = budget > planned_bytes_ + header_bytes ? budget - planned_bytes_ - header_bytes : 0;
   const std::size_t wanted = std::min({rest.size(), payload_bytes_max, stream.may_send - stream.planned_bytes});
   const std::size_t bytes = std::min(wanted, room);
-  if (bytes == 0 || (bytes < wanted && bytes < scrap_bytes)) return false;
+  if (bytes == 0 || (bytes < wanted && (bytes < scrap_bytes || wanted <= whole_bytes))) return false;
   add_stream_slot(Kind::data, stream, position, rest.first(bytes));
   stream.planned_bytes += bytes;
   return bytes == rest.size();
