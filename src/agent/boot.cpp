@@ -108,9 +108,10 @@ void load_other_modules(Modules& modules) {
     log::warning("ignoring: {}", log::one_line(closed.error()));
 }
 
+/// With lazytime a mere read writes nothing, so that programs start also while the disk waits for space on the host.
 Result<> mount_disk() {
   TRY(wait_for(disk_device, std::chrono::seconds(10)));
-  if (::mount(disk_device, disk_folder.c_str(), "ext4", MS_RELATIME, "discard,noinit_itable") != 0)
+  if (::mount(disk_device, disk_folder.c_str(), "ext4", MS_RELATIME | MS_LAZYTIME, "discard,noinit_itable") != 0)
     return system_error("cannot mount the disk");
   return {};
 }

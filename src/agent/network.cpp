@@ -54,6 +54,7 @@ std::string filter_rules() {
     ct state established,related accept
     iifname "inner0" ip daddr 10.0.2.3 meta l4proto { tcp, udp } th dport 53 accept
     iifname "inner0" ip daddr 10.0.2.0/24 drop
+    iifname "inner0" ip daddr 127.0.0.0/8 drop
     iifname "inner0" oifname "eth0" accept
   }
   chain postrouting {

@@ -129,6 +129,7 @@ TEST_CASE("the container has neither the disk nor the means to break the VM") {
 TEST_CASE("the filter lets the resolver through before it closes the host's network") {
   const std::string rules = filter_rules();
   CHECK(rules.find("10.0.2.3") < rules.find("10.0.2.0/24 drop"));
+  CHECK(rules.find("127.0.0.0/8 drop") < rules.find("oifname \"eth0\" accept"));
 }
 
 TEST_CASE("bytes become UTF-8, whatever they are") {
