@@ -8,16 +8,12 @@
 
 namespace sprite {
 
-std::string id_of(const store::Checkpoint& checkpoint) {
-  return (checkpoint.automatic == store::Automatic::yes ? "auto-" : "v") + std::to_string(checkpoint.number);
-}
-
 Result<store::Checkpoint> find_checkpoint(const store::History& history, const std::string& id) {
   const std::string list = "run `sprite checkpoint list --include-auto`";
   if (id == current_id)
     return Error{Error::Kind::invalid, "'Current' is the disk as it is, not a checkpoint", list, {}};
   for (const store::HistoryEntry& entry : history.entries)
-    if (id_of(entry.checkpoint) == id) return entry.checkpoint;
+    if (name_of(entry.checkpoint) == id) return entry.checkpoint;
   return Error{Error::Kind::not_found, "there is no checkpoint '" + id + "'", list, {}};
 }
 
@@ -26,16 +22,16 @@ std::vector<wire::Checkpoint> list_of(const store::History& history) {
   for (const store::HistoryEntry& entry : history.entries) by_number[entry.checkpoint.number] = &entry;
   const auto place = [&](wire::Checkpoint& shown, std::optional<std::int64_t> source) {
     if (!source) return;
-    shown.source_id = id_of(by_number.at(*source)->checkpoint);
+    shown.source_id = name_of(by_number.at(*source)->checkpoint);
     shown.history.emplace();
     // A source lies below: numbers of layers fall, so this ends.
     for (; source; source = by_number.at(*source)->source)
-      shown.history->push_back(id_of(by_number.at(*source)->checkpoint));
+      shown.history->push_back(name_of(by_number.at(*source)->checkpoint));
   };
   std::vector<wire::Checkpoint> all;
   for (const store::HistoryEntry& entry : history.entries) {
     wire::Checkpoint& shown = all.emplace_back();
-    shown.id = id_of(entry.checkpoint);
+    shown.id = name_of(entry.checkpoint);
     shown.create_time = entry.checkpoint.created_at;
     if (!entry.checkpoint.comment.empty()) shown.comment = entry.checkpoint.comment;
     if (entry.checkpoint.automatic == store::Automatic::yes) shown.is_auto = true;

@@ -11,8 +11,6 @@ namespace sprite {
 /// What the list calls the present disk.
 constexpr std::string_view current_id = "Current";
 
-/// "v3", or "auto-4" for one that we made.
-std::string id_of(const store::Checkpoint& checkpoint);
 /// The checkpoint of that id. Errors: not_found, invalid ("Current").
 Result<store::Checkpoint> find_checkpoint(const store::History& history, const std::string& id);
 /// The oldest first, the present disk last.

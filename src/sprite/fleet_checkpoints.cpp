@@ -41,7 +41,7 @@ asio::awaitable<Result<Checkpointed>> Fleet::checkpoint(std::string name, std::s
   if (!done) co_return std::move(done).error().within(with_name("make a checkpoint of", name));
   CO_TRY_LET(const store::History all, co_await history(claimed.entry));
   for (wire::Checkpoint& each : list_of(all))
-    if (each.id == id_of(*done)) made.checkpoint = std::move(each);
+    if (each.id == name_of(*done)) made.checkpoint = std::move(each);
   co_return made;
 }
 
@@ -82,7 +82,7 @@ asio::awaitable<Result<Checkpointed>> Fleet::restore(std::string name, std::stri
   Checkpointed done;
   done.note = std::move(restored->note);
   for (wire::Checkpoint& each : list_of(after))
-    if (each.id == id_of(restored->before)) done.checkpoint = std::move(each);
+    if (each.id == name_of(restored->before)) done.checkpoint = std::move(each);
   co_return done;
 }
 

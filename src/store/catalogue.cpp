@@ -122,28 +122,30 @@ Result<std::vector<LayerRow>> Catalogue::layers() {
 }
 
 Result<std::vector<Checkpoint>> Catalogue::checkpoints() {
-  TRY_LET(meta::Query query,
-          database_.query("select number, layer, automatic, comment, created_at from checkpoint order by number"));
+  TRY_LET(
+      meta::Query query,
+      database_.query("select number, layer, automatic, comment, created_at, ordinal from checkpoint order by number"));
   std::vector<Checkpoint> checkpoints;
   for (;;) {
     TRY_LET(const bool more, query.next());
     if (!more) return checkpoints;
     checkpoints.push_back({query.integer(0), query.integer(1), query.integer(2) != 0 ? Automatic::yes : Automatic::no,
-                           query.text(3), query.text(4)});
+                           query.text(3), query.text(4), query.integer(5)});
   }
 }
 
 Result<Checkpoint> Catalogue::checkpoint(std::int64_t number) {
   TRY_LET(meta::Query query,
-          database_.query("select layer, automatic, comment, created_at from checkpoint where number = ?", {number}));
+          database_.query("select layer, automatic, comment, created_at, ordinal from checkpoint where number = ?",
+                          {number}));
   TRY_LET(const bool exists, query.next());
   if (!exists)
     return Error{Error::Kind::not_found,
-                 "there is no checkpoint v" + std::to_string(number),
+                 "there is no checkpoint number " + std::to_string(number),
                  "run `sprite checkpoint list`",
                  {}};
-  return Checkpoint{number, query.integer(0), query.integer(1) != 0 ? Automatic::yes : Automatic::no, query.text(2),
-                    query.text(3)};
+  return Checkpoint{number,        query.integer(0), query.integer(1) != 0 ? Automatic::yes : Automatic::no,
+                    query.text(2), query.text(3),    query.integer(4)};
 }
 
 Result<std::int64_t> Catalogue::next_layer() {
@@ -190,16 +192,22 @@ Result<bool> Catalogue::is_shared(std::int64_t layer) {
 }
 
 Result<Checkpoint> Catalogue::add_checkpoint(std::int64_t layer, Automatic automatic, std::string comment) {
+  const bool made = automatic == Automatic::no;
   TRY_LET(meta::Query query,
-          database_.query("update volume set next_checkpoint = next_checkpoint + 1 returning next_checkpoint - 1"));
+          database_.query("update volume set next_checkpoint = next_checkpoint + 1, next_made = next_made + ?1,"
+                          " next_automatic = next_automatic + 1 - ?1"
+                          " returning next_checkpoint - 1, next_made - 1, next_automatic - 1",
+                          {std::int64_t{made}}));
   TRY_LET(const bool exists, query.next());
   if (!exists) return corrupt("it describes no volume");
-  Checkpoint checkpoint{query.integer(0), layer, automatic, std::move(comment),
-                        format_time(std::chrono::system_clock::now())};
+  Checkpoint checkpoint{
+      query.integer(0),           layer, automatic, std::move(comment), format_time(std::chrono::system_clock::now()),
+      query.integer(made ? 1 : 2)};
   TRY(query.next());
-  TRY(database_.run("insert into checkpoint(number, layer, automatic, comment, created_at) values(?, ?, ?, ?, ?)",
-                    {checkpoint.number, layer, std::int64_t{automatic == Automatic::yes},
-                     std::string_view(checkpoint.comment), std::string_view(checkpoint.created_at)}));
+  TRY(database_.run(
+      "insert into checkpoint(number, layer, automatic, comment, created_at, ordinal) values(?, ?, ?, ?, ?, ?)",
+      {checkpoint.number, layer, std::int64_t{!made}, std::string_view(checkpoint.comment),
+       std::string_view(checkpoint.created_at), checkpoint.ordinal}));
   return checkpoint;
 }
 
@@ -207,7 +215,7 @@ Result<> Catalogue::remove_checkpoint(std::int64_t number) {
   TRY(database_.run("delete from checkpoint where number = ?", {number}));
   if (database_.changes() == 0)
     return Error{Error::Kind::not_found,
-                 "there is no checkpoint v" + std::to_string(number),
+                 "there is no checkpoint number " + std::to_string(number),
                  "run `sprite checkpoint list`",
                  {}};
   return tidy();

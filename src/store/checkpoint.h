@@ -8,11 +8,17 @@ namespace sprite::store {
 enum class Automatic { no, yes };
 
 struct Checkpoint {
-  std::int64_t number = 0;  ///< "v<number>"; never used again
+  std::int64_t number = 0;  ///< its name to the store; never used again
   std::int64_t layer = 0;   ///< the volume as this layer shows it
   Automatic automatic = Automatic::no;
   std::string comment;
-  std::string created_at;  ///< RFC 3339
+  std::string created_at;    ///< RFC 3339
+  std::int64_t ordinal = 0;  ///< its number among those of its kind; never used again
 };
+
+/// Its name to people: "v3", or "auto-4" for an automatic one.
+inline std::string name_of(const Checkpoint& checkpoint) {
+  return (checkpoint.automatic == Automatic::yes ? "auto-" : "v") + std::to_string(checkpoint.ordinal);
+}
 
 }  // namespace sprite::store

@@ -254,7 +254,7 @@ Result<Checkpoint> Keeper::restore(std::int64_t number) {
   TRY_LET(Layers layers, layers_for(chain));
   Checkpoint before;
   TRY(push(Below{target.layer, std::move(layers)}, [&](std::int64_t layer) -> Result<> {
-    TRY_LET(before, catalogue_.add_checkpoint(layer, Automatic::yes, "before restoring v" + std::to_string(number)));
+    TRY_LET(before, catalogue_.add_checkpoint(layer, Automatic::yes, "before restoring " + name_of(target)));
     return {};
   }));
   return before;
@@ -332,7 +332,7 @@ Result<bool> Keeper::seal() {
   TRY_LET(const Layers layers, locked([&] { return layers_for(chain); }));
   const std::shared_lock naming(packs_->naming());
   TRY_LET(const Sealed sealed, seal_layer(*packs_, layers.lower.front()->states(), catalogue_.size_bytes(),
-                                          chain_of(layers), layers.packed.get()));
+                                          chain_of(layers), layers.packed.get(), ending_));
   std::lock_guard one(changing_);
   TRY_LET(meta::Transaction transaction, begin());
   TRY(catalogue_.set_root(chain.front().number, sealed.root));

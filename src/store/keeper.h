@@ -10,6 +10,7 @@
 ///
 /// Locks, in order: background_ (one of seal, fold, drop_local at a time; long), packs' naming, changing_ (volume.db
 /// and the disk's layers; short), the disk's gate.
+#include <atomic>
 #include <mutex>
 
 #include "store/catalogue.h"
@@ -26,6 +27,8 @@ class Keeper {
   Disk& disk() { return *disk_; }
   Result<> close();
   bool closed() const { return closed_; }
+  /// A seal under way gives up, and no other begins.
+  void end_seals() { ending_ = true; }
 
   Result<Checkpoint> checkpoint(std::string comment, Automatic automatic);
   Result<std::vector<Checkpoint>> checkpoints();
@@ -98,6 +101,7 @@ class Keeper {
   const std::shared_ptr<PackStore> packs_;
   const std::shared_ptr<PackCache> cache_;
   std::mutex background_, changing_;
+  std::atomic<bool> ending_ = false;
   bool uncertain_ = false, closed_ = false;
   std::unique_ptr<Disk> disk_;
   std::optional<Spare> spare_;

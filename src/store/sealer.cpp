@@ -57,8 +57,13 @@ struct NewEntry {
 class Sealing {
  public:
   Sealing(PackStore& packs, const BlockStates& touched, std::uint64_t volume_bytes, const Chain& view,
-          const PackedMap* before)
-      : sink_(packs), touched_(touched), blocks_(volume_bytes / block_bytes), view_(view), before_(before) {}
+          const PackedMap* before, const std::atomic<bool>& ending)
+      : sink_(packs),
+        touched_(touched),
+        blocks_(volume_bytes / block_bytes),
+        view_(view),
+        before_(before),
+        ending_(ending) {}
 
   Result<Sealed> run() {
     NewEntry root;
@@ -111,6 +116,7 @@ class Sealing {
   }
 
   Result<NewEntry> chunk(std::uint64_t chunk, const NewEntry& old) {
+    if (ending_) return Error{Error::Kind::unavailable, "the disk is being closed"};
     ++result_.chunks_touched;
     Bytes content(chunk_bytes);
     const std::uint64_t offset = chunk * chunk_bytes;
@@ -157,14 +163,15 @@ class Sealing {
   const std::uint64_t blocks_;
   const Chain& view_;
   const PackedMap* before_;
+  const std::atomic<bool>& ending_;
   Sealed result_;
 };
 
 }  // namespace
 
 Result<Sealed> seal_layer(PackStore& packs, const BlockStates& touched, std::uint64_t volume_bytes, const Chain& view,
-                          const PackedMap* before) {
-  return Sealing(packs, touched, volume_bytes, view, before).run();
+                          const PackedMap* before, const std::atomic<bool>& ending) {
+  return Sealing(packs, touched, volume_bytes, view, before, ending).run();
 }
 
 }  // namespace sprite::store

@@ -4,6 +4,8 @@
 /// Only chunks that the layer touches are looked at, and one that is equal to what the map before has is not written
 /// again. The result depends on nothing but the content, so that equal layers of two sprites give equal packs. A crash
 /// in between leaves packs that nothing names; the collector removes them.
+#include <atomic>
+
 #include "store/chain.h"
 
 namespace sprite::store {
@@ -15,8 +17,9 @@ struct Sealed {
 };
 
 /// Seals a layer. `touched`: its states; `view`: the volume as of this layer; `before`: the map of what lies below,
-/// null if there is none. The caller holds packs.naming(). Errors: no_space, corrupt, unavailable.
+/// null if there is none. The caller holds packs.naming(). Gives up once `ending` is set. Errors: no_space, corrupt,
+/// unavailable (gave up, too).
 Result<Sealed> seal_layer(PackStore& packs, const BlockStates& touched, std::uint64_t volume_bytes, const Chain& view,
-                          const PackedMap* before);
+                          const PackedMap* before, const std::atomic<bool>& ending);
 
 }  // namespace sprite::store

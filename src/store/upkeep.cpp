@@ -20,6 +20,7 @@ Upkeep::~Upkeep() {
     std::lock_guard hold(mutex_);
     ending_ = true;
   }
+  keeper_.end_seals();
   wake_.notify_all();
   thread_.join();
 }

@@ -1,11 +1,12 @@
 #include "store/volume_database.h"
 
 #include "store/schema.h"
+#include "store/schema_2.h"
 
 namespace sprite::store {
 
 namespace {
-constexpr std::string_view migrations[] = {schema_sql};
+constexpr std::string_view migrations[] = {schema_sql, schema_2_sql};
 }
 
 Result<Bytes> build_volume_database(const std::function<Result<>(meta::Database&)>& fill) {

@@ -46,7 +46,8 @@ class World {
   /// "v1<v0" for each, in the list's order.
   std::string shown() {
     std::vector<std::string> words;
-    for (const wire::Checkpoint& each : list_of(history())) words.push_back(each.id + "<" + each.source_id.value_or(""));
+    for (const wire::Checkpoint& each : list_of(history()))
+      words.push_back(each.id + "<" + each.source_id.value_or(""));
     return join(words, " ");
   }
 
@@ -69,12 +70,15 @@ TEST_CASE("a checkpoint knows after which one it came, over restores and deletio
 
   const auto before = world.volume().restore(0);
   REQUIRE(before);
-  const std::string automatic = id_of(*before);
-  CHECK(automatic.starts_with("auto-"));
+  const std::string automatic = name_of(*before);
+  CHECK(automatic == "auto-0");
   CHECK(world.shown() == "v0< v1<v0 v2<v1 " + automatic + "<v2 Current<v0");
 
   REQUIRE(world.volume().remove_checkpoint(1));
   CHECK(world.shown() == "v0< v2<v0 " + automatic + "<v2 Current<v0");
+
+  REQUIRE(world.volume().checkpoint(""));  // one that we made uses up none of the user's numbers
+  CHECK(world.shown() == "v0< v2<v0 " + automatic + "<v2 v3<v0 Current<v3");
 }
 
 TEST_CASE("a history goes back to the first") {
@@ -97,7 +101,7 @@ TEST_CASE("a checkpoint is found by its id, and only by it") {
   const auto found = find_checkpoint(history, "v0");
   REQUIRE(found);
   CHECK(found->number == 0);
-  for (const char* wrong : {"v1", "0", "auto-0", "v00", "V0", ""}) {
+  for (const char* wrong : {"v1", "0", "auto-1", "v00", "V0", ""}) {
     CAPTURE(wrong);
     const auto none = find_checkpoint(history, wrong);
     REQUIRE_FALSE(none);
