@@ -54,15 +54,18 @@ Error damaged(const Image& image, const std::string& why) {
 }
 
 Error unknown(const std::string& reference, const std::vector<Image>& images) {
-  std::vector<std::string> names;
-  for (const Image& each : images) names.push_back(each.manifest.name);
+  std::vector<std::string> names, damages;
+  for (const Image& each : images) {
+    names.push_back(each.manifest.name);
+    if (!each.problem.empty())
+      damages.push_back("image " + each.manifest.digest.substr(0, 12) + " is damaged: " + each.problem);
+  }
   const auto near = nearest(reference, names);
-  return Error{Error::Kind::not_found,
-               "there is no image '" + reference + "'",
+  return Error{Error::Kind::not_found, "there is no image '" + reference + "'",
                near             ? "did you mean '" + *near + "'? `sprite image list` shows all"
                : images.empty() ? "make one with `make image`, or import one with `sprite image import FILE`"
                                 : "`sprite image list` shows the images that are there",
-               {}};
+               std::move(damages)};
 }
 
 /// Whether `image` is meant by `name` (if not empty) and the beginning of a digest (if not empty).
@@ -125,7 +128,8 @@ Result<FileLock> lock(const Path& images) {
   return held;
 }
 
-Result<> verify_file(const Image& image, const ImageFile& expected) {
+/// Whether the file is there with its size: what can be said without reading it.
+Result<> check_file(const Image& image, const ImageFile& expected) {
   const Path path = image.directory / expected.name;
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) return damaged(image, "file '" + path.string() + "' is missing");
@@ -133,9 +137,14 @@ Result<> verify_file(const Image& image, const ImageFile& expected) {
   if (static_cast<std::uint64_t>(info.st_size) != expected.size_bytes)
     return damaged(
         image, fmt::format("file '{}' has {} bytes instead of {}", path.string(), info.st_size, expected.size_bytes));
+  return {};
+}
+
+Result<> verify_file(const Image& image, const ImageFile& expected) {
+  TRY(check_file(image, expected));
   TRY_LET(const ImageFile actual, describe_file(image.directory, expected.name));
   if (actual.sha256 != expected.sha256)
-    return damaged(image, "file '" + path.string() + "' does not have the content it had");
+    return damaged(image, "file '" + (image.directory / expected.name).string() + "' does not have the content it had");
   return {};
 }
 
@@ -168,6 +177,7 @@ Result<Image> Catalogue::find(const std::string& reference) const {
                  "give more of its digest: `sprite image list --json` shows all of it",
                  {}};
   if (!found.front().problem.empty()) return damaged(found.front(), found.front().problem);
+  for (const ImageFile& each : found.front().manifest.files) TRY(check_file(found.front(), each));
   return std::move(found.front());
 }
 

@@ -35,7 +35,8 @@ class Catalogue {
   /// All images, the last imported first. Errors: as system_error.
   Result<std::vector<Image>> list() const;
   /// The image that `reference` means: a name, "name@digest", or a digest, each digest cut short to at least 6 digits.
-  /// Errors: not_found, invalid (a short digest that fits several), corrupt (its manifest cannot be read).
+  /// Errors: not_found, invalid (a short digest that fits several), corrupt (its manifest cannot be read, or a file is
+  /// missing or of another size).
   Result<Image> find(const std::string& reference) const;
 
   /// Adds the image in `source`, a directory or an archive of export_to(), after checking it. Costs no space where its

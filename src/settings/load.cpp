@@ -117,7 +117,9 @@ Result<Loaded> load(const Environment& environment) {
   auto text = read_file(file_path(environment), 1 * MiB);
   if (text) return load_from(*text, environment);
   if (text.error().kind == Error::Kind::not_found) return load_from("", environment);
-  return std::move(text).error().within("cannot read the settings");
+  Error error = std::move(text).error().within("cannot read the settings");
+  if (error.hint.empty()) error.hint = "make the file yours and readable, or move it away to have every default";
+  return error;
 }
 
 }  // namespace sprite::settings
