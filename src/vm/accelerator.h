@@ -24,4 +24,7 @@ Result<AcceleratorDecision> decide_accelerator(AcceleratorChoice choice, std::st
 /// decide_accelerator() for this machine. Errors: unavailable.
 Result<AcceleratorDecision> detect_accelerator(AcceleratorChoice choice);
 
+/// How fast this machine's time stamp counter counts, in kHz; 0 where it has none. Takes 20 ms.
+unsigned long measure_tsc_khz();
+
 }  // namespace sprite::vm

@@ -39,7 +39,8 @@ Result<Platform> learn_platform(virConnectPtr connection, Accelerator accelerato
   const char* type = accelerator == Accelerator::kvm ? "kvm" : "qemu";
   const std::string text = take_text(virConnectGetDomainCapabilities(connection, nullptr, "x86_64", "q35", type, 0));
   if (text.empty()) return libvirt_error("libvirt cannot use QEMU");
-  Platform platform{accelerator, element_text(text, "path"), element_text(text, "machine"), Network::user};
+  Platform platform{accelerator, element_text(text, "path"), element_text(text, "machine"), Network::user,
+                    accelerator == Accelerator::emulation ? measure_tsc_khz() : 0};
   if (platform.machine_type.empty() || platform.emulator.empty())
     return Error{Error::Kind::unavailable, "libvirt does not say which q35 machine QEMU has", {}, {}};
   return platform;

@@ -52,10 +52,11 @@ std::string resources(const MachineSpec& spec, const Platform&) {
 }
 
 std::string boot(const MachineSpec& spec, const Platform& platform) {
+  const std::string tsc = platform.tsc_khz > 0 ? fmt::format(" tsc_early_khz={}", platform.tsc_khz) : "";
   return fmt::format(
       "<os>\n<type arch='x86_64' "
       "machine='{}'>hvm</type>\n<kernel>{}</kernel>\n<initrd>{}</initrd>\n<cmdline>{}</cmdline>\n</os>",
-      platform.machine_type, xml(spec.kernel.string()), xml(spec.initramfs.string()), xml(spec.kernel_arguments));
+      platform.machine_type, xml(spec.kernel.string()), xml(spec.initramfs.string()), xml(spec.kernel_arguments + tsc));
 }
 
 std::string features(const MachineSpec&, const Platform&) { return "<features><acpi/><apic/></features>"; }

@@ -13,6 +13,9 @@ struct Platform {
   Path emulator;             ///< "/usr/bin/qemu-system-x86_64"
   std::string machine_type;  ///< Versioned, "pc-q35-7.2": a saved RAM image fits no other.
   Network network = Network::passt;
+  /// Emulation: told to guests, whose own measuring fails on a busy host and leaves a clock that runs several times too
+  /// fast. 0: they measure.
+  unsigned long tsc_khz = 0;
 };
 
 /// The machine's name in libvirt: "sprite-" and the first 12 hex digits of its domain's id.

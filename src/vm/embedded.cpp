@@ -33,6 +33,15 @@ Result<> link_to(const Path& target, const Path& link) {
   return {};
 }
 
+/// What libvirt notes of machines that run belongs to the runtime directory: if the disk of `root` is full, libvirt
+/// could not note that it found a machine again and would end it. One that was made before this was so stays.
+Result<> move_running_state(const Path& root, const Path& to) {
+  TRY(make_private_directory(to));
+  std::error_code failed;
+  if (std::filesystem::symlink_status(root / "run", failed).type() == std::filesystem::file_type::directory) return {};
+  return link_to(to, root / "run");
+}
+
 }  // namespace
 
 Result<std::string> prepare_embedded(const Path& root, const Path& short_name) {
@@ -51,9 +60,14 @@ Result<std::string> prepare_embedded(const Path& root, const Path& short_name) {
         {}};
   TRY(make_private_directory(root));
   TRY(make_directories(root / "etc"));
-  TRY(write_file_atomically(root / "etc" / "qemu.conf",
-                            std::string(configuration) + std::string(as_root ? configuration_of_root : "")));
-  if (!short_name.empty()) TRY(link_to(root, short_name));
+  const std::string wanted = std::string(configuration) + std::string(as_root ? configuration_of_root : "");
+  const auto present = read_file(root / "etc" / "qemu.conf");
+  if (!present || *present != wanted)  // on a full disk sprites can still be stopped and destroyed
+    TRY(write_file_atomically(root / "etc" / "qemu.conf", wanted));
+  if (!short_name.empty()) {
+    TRY(link_to(root, short_name));
+    TRY(move_running_state(root, short_name.string() + "-run"));
+  }
   return "qemu:///embed?root=" + name.string();
 }
 

@@ -9,8 +9,8 @@
 namespace sprite::vm {
 
 /// Makes `root` ready and gives the URI that opens a driver there, under the name `short_name` (made a link to it)
-/// unless that is empty. Errors: invalid (the name is too long for QEMU's sockets below it), unavailable (as root: no
-/// user libvirt-qemu), as system_error.
+/// unless that is empty; what is noted of running machines then lies beside it. Errors: invalid (the name is too long
+/// for QEMU's sockets below it), unavailable (as root: no user libvirt-qemu), as system_error.
 Result<std::string> prepare_embedded(const Path& root, const Path& short_name = {});
 
 /// The end of what the QEMU of that domain wrote, for a person: its last lines, or nothing.

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cerrno>
+#include <cmath>
 
 using namespace sprite;
 using namespace sprite::vm;
@@ -45,4 +46,9 @@ TEST_CASE("what the settings ask for is done or refused") {
   CHECK(refused.error().kind == Error::Kind::unavailable);
   CHECK(refused.error().hint.find("usermod") != std::string::npos);
   CHECK_FALSE(decide_accelerator(AcceleratorChoice::kvm, guest, 0));
+}
+
+TEST_CASE("the time stamp counter is measured alike each time") {
+  const auto first = static_cast<double>(measure_tsc_khz()), second = static_cast<double>(measure_tsc_khz());
+  CHECK(std::abs(first - second) <= first / 1000);
 }

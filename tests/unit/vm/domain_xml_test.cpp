@@ -80,6 +80,12 @@ constexpr auto golden = R"(<domain type='qemu' xmlns:qemu='http://libvirt.org/sc
 
 TEST_CASE("the domain of an emulated machine, whole") { CHECK(domain_xml(spec(), domain_id, platform()) == golden); }
 
+TEST_CASE("an emulated machine is told how fast its time stamp counter is") {
+  Platform measured = platform();
+  measured.tsc_khz = 2596097;
+  CHECK(domain_xml(spec(), domain_id, measured).find(" tsc_early_khz=2596097</cmdline>") != std::string::npos);
+}
+
 TEST_CASE("KVM gives the host's CPU, less what cannot be saved") {
   Platform kvm = platform();
   kvm.accelerator = Accelerator::kvm;
