@@ -207,12 +207,12 @@ asio::awaitable<Result<>> VirtualMachine::stop() {
 }
 
 asio::awaitable<Result<>> VirtualMachine::end_container() {
-  CO_TRY(co_await blocking(kill_container));
-  if (mounted_) {
+  const auto killed = co_await blocking(kill_container);
+  if (mounted_) {  // whatever happened to the container: what is unmounted is safe
     CO_TRY(co_await blocking(unmount_disk));
   }
   mounted_ = false;
-  co_return Result<>{};
+  co_return killed;
 }
 
 asio::awaitable<Result<>> VirtualMachine::release_disk() {

@@ -10,10 +10,12 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <thread>
 
 #include "base/process.h"
+#include "base/text.h"
 #include "settings/daemon_record.h"
 
 namespace sprite::cli {
@@ -74,15 +76,39 @@ Result<> start_daemon(const settings::Settings& settings) {
   return settings::decode_startup_report(text);
 }
 
-/// Another process of ours was quicker in starting a daemon: wait for that one.
+/// Another process holds the daemon's lock: one of ours was quicker in starting a daemon, or a killed one is not gone
+/// yet.
 Result<> wait_for_other(const settings::Settings& settings) {
   const auto deadline = Clock::now() + start_limit;
   while (Clock::now() < deadline) {
+    std::this_thread::sleep_for(50ms);
     TRY_LET(const auto pid, find_daemon(settings));
     if (pid) return {};
-    std::this_thread::sleep_for(20ms);
+    auto started = start_daemon(settings);
+    if (started || started.error().kind != Error::Kind::busy) return started;
   }
   return Error{Error::Kind::unavailable, "a daemon is running but does not answer", "sprite daemon restart", {}};
+}
+
+/// Whether a process was killed and is only not gone yet: its socket still accepts, and nobody will ever answer.
+bool is_ending(pid_t pid) {
+  constexpr unsigned long exiting = 0x4, kill_pending = 1UL << (SIGKILL - 1);
+  const Path folder = Path("/proc") / std::to_string(pid);
+  const auto stat = read_file(folder / "stat"), status = read_file(folder / "status");
+  if (!stat || !status) return true;
+  const std::vector<std::string> fields = split(stat->substr(std::min(stat->size(), stat->rfind(')') + 2)), ' ');
+  if (fields.size() > 6 && (std::strtoul(fields[6].c_str(), nullptr, 10) & exiting) != 0) return true;
+  for (const std::string& line : split(*status, '\n'))
+    if ((line.starts_with("SigPnd:") || line.starts_with("ShdPnd:")) &&
+        (std::strtoul(line.c_str() + 7, nullptr, 16) & kill_pending) != 0)
+      return true;
+  return false;
+}
+
+void wait_until_gone(pid_t pid) {
+  const Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  pollfd polled{process.get(), POLLIN, 0};
+  if (process) ::poll(&polled, 1, milliseconds_until(Clock::now() + stop_limit));
 }
 
 }  // namespace
@@ -106,6 +132,10 @@ Result<std::optional<pid_t>> find_daemon(const settings::Settings& settings) {
   if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
     return system_error("cannot identify the daemon");
   if (peer.uid != ::geteuid()) return squatted(path);
+  if (is_ending(peer.pid)) {
+    wait_until_gone(peer.pid);
+    return std::optional<pid_t>{};
+  }
   return std::optional<pid_t>(peer.pid);
 }
 

@@ -330,9 +330,8 @@ asio::awaitable<Result<>> Fleet::bring_down(EntryPtr entry) {
 }
 
 asio::awaitable<Result<>> Fleet::discard(EntryPtr entry) {
-  if (entry->machine.on()) {
-    CO_TRY(co_await entry->machine.cut_power());
-  }
+  auto cut = co_await entry->machine.cut_power();  // also where a machine lives that we could not go on with
+  if (!cut && entry->machine.on()) co_return cut;
   const Path folder = host_.sprite_dir(entry->record.id);
   const Path doomed = host_.sprites_dir() / (".gone-" + entry->record.id);
   if (::rename(folder.c_str(), doomed.c_str()) != 0 && errno != ENOENT) {

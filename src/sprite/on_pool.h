@@ -4,17 +4,26 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <exception>
 #include <memory>
 #include <type_traits>
 #include <utility>
+
+#include "base/result.h"
 
 namespace sprite {
 
 namespace detail {
 
+/// What libraries throw (no memory, a file system's surprises) becomes an Error here, so that clean-up runs as for any
+/// other.
 template <class Work>
 boost::asio::awaitable<std::invoke_result_t<Work&>> run_now(std::shared_ptr<Work> work) {
-  co_return (*work)();
+  try {
+    co_return (*work)();
+  } catch (const std::exception& thrown) {
+    co_return Error{Error::Kind::internal, "an unexpected failure", "", {thrown.what()}};
+  }
 }
 
 }  // namespace detail
