@@ -41,6 +41,14 @@ std::string random_mac_address() {
   return "52:54:00:" + digits.substr(0, 2) + ":" + digits.substr(2, 2) + ":" + digits.substr(4, 2);
 }
 
+/// What stands for a sprite whose record cannot be read.
+Record record_of_damaged(const Path& folder) {
+  Record record;
+  record.id = folder.filename();
+  record.name = "damaged-" + Host::short_id(record.id);
+  return record;
+}
+
 /// Host bytes of the files in `folder`, not counting holes and what it shares with an image.
 std::uint64_t bytes_on_disk(const Path& folder) {
   std::uint64_t bytes = 0;
@@ -74,9 +82,11 @@ Result<> Fleet::open() {
   TRY(make_directories(host_.options().runtime_dir / "vm"));
   std::error_code failed;
   for (const auto& folder : std::filesystem::directory_iterator(host_.sprites_dir(), failed)) {
-    const bool unfinished = folder.path().filename().string().starts_with(".");
-    const auto done = unfinished ? remove_tree(folder.path()) : load(folder.path());
-    if (!done) log::warning("ignoring '{}': {}", folder.path().string(), log::one_line(done.error()));
+    const std::string id = folder.path().filename();
+    if (id.starts_with("sprite-")) load(folder.path());
+    if (!id.starts_with(".")) continue;
+    if (const auto removed = remove_tree(folder.path()); !removed)
+      log::warning("ignoring '{}': {}", folder.path().string(), log::one_line(removed.error()));
   }
   if (failed) return system_error("cannot read '" + host_.sprites_dir().string() + "'", failed.value());
   host_.on_ended([weak = weak_from_this(), executor = host_.executor()](std::string id, std::string reason) {
@@ -87,17 +97,28 @@ Result<> Fleet::open() {
   return {};
 }
 
-Result<> Fleet::load(const Path& folder) {
-  TRY_LET(Record record, load_record(folder));
-  auto entry = std::make_shared<Entry>(host_, std::move(record));
+/// A sprite that is damaged is shown as such; it keeps nobody from the others.
+void Fleet::load(const Path& folder) {
+  auto record = load_record(folder);
+  const bool damaged = !record;
+  auto entry = std::make_shared<Entry>(host_, damaged ? record_of_damaged(folder) : *std::move(record));
   entries_[entry->record.name] = entry;
-  if (!std::filesystem::exists(host_.vm_dir(entry->record.id))) return {};
-  entry->phase = Phase::starting;  // until we know whether its machine lives
-  if (auto served = entry->machine.serve_disk(); !served) {
-    entry->phase = Phase::stopped;
+  entry->lacks_disk = std::filesystem::exists(host_.vm_dir(entry->record.id));
+  if (damaged) {
+    entry->damage = std::move(record).error().within("its record cannot be read");
+    entry->damage->hint = "put '" + folder.string() +
+                          "' right and run `sprite daemon restart`, or give it up: `sprite destroy -s " +
+                          entry->record.name + "`";
+    entry->detail = entry->damage->what;
+    return;
+  }
+  if (!entry->lacks_disk) return;
+  if (const auto served = entry->machine.serve_disk(); served) {
+    entry->lacks_disk = false;
+    entry->phase = Phase::starting;  // until we know whether its machine lives
+  } else {
     entry->detail = "its disk cannot be served: " + log::one_line(served.error());
   }
-  return {};
 }
 
 asio::awaitable<void> Fleet::go_on_with_machines() {
@@ -260,6 +281,13 @@ Result<> Fleet::make_volume(const Record& record, const Path& directory) {
   return store::Volume::create(directory, image.rootfs(), image.manifest.disk_bytes);
 }
 
+/// `error` as the reason why we failed in `doing`; a full disk is named.
+Error Fleet::told(Error error, std::string doing) const {
+  if (error.kind == Error::Kind::no_space && error.hint.empty())
+    error.hint = "make room on the disk that holds '" + host_.options().data_dir.string() + "'";
+  return std::move(error).within(std::move(doing));
+}
+
 asio::awaitable<Result<wire::Sprite>> Fleet::create(wire::CreateRequest request) {
   const std::string doing = "cannot create sprite '" + request.name + "'";
   const std::string from = request.from.value_or("");
@@ -285,12 +313,18 @@ asio::awaitable<Result<wire::Sprite>> Fleet::create(wire::CreateRequest request)
   if (made) made = co_await bring_up(entry);
   if (made) co_return to_wire(*entry);
   (void)co_await discard(entry);  // the first failure is the one to tell
-  co_return std::move(made).error().within(doing);
+  co_return told(std::move(made).error(), doing);
 }
 
 asio::awaitable<Result<>> Fleet::bring_up(EntryPtr entry) {
   if (entry->phase == Phase::destroyed) co_return no_such_sprite(entry->record.name);
+  if (entry->damage) co_return *entry->damage;
   if (entry->machine.reachable()) co_return Result<>{};
+  if (entry->lacks_disk) {
+    auto serve = [entry] { return entry->machine.serve_disk(); };
+    CO_TRY(co_await on_pool(host_.pool(), serve));
+    entry->lacks_disk = false;
+  }
   if (entry->machine.on()) {
     auto adopted = co_await entry->machine.adopt();
     if (adopted) {
@@ -318,10 +352,11 @@ asio::awaitable<Result<>> Fleet::bring_up(EntryPtr entry) {
 
 asio::awaitable<Result<>> Fleet::bring_down(EntryPtr entry) {
   if (entry->phase == Phase::destroyed) co_return no_such_sprite(entry->record.name);
-  if (!entry->machine.on()) co_return Result<>{};
+  if (!entry->machine.on() && !entry->lacks_disk) co_return Result<>{};
   enter(*entry, Phase::stopping);
   auto down = co_await entry->machine.shut_down();
   if (down) {
+    entry->lacks_disk = false;
     enter(*entry, Phase::stopped);
   } else {
     enter(*entry, Phase::running, "did not stop: " + down.error().what);
@@ -359,6 +394,7 @@ asio::awaitable<Result<wire::Sprite>> Fleet::update(std::string name, wire::Upda
   CO_TRY_LET(const EntryPtr entry, find(name));
   const Turns::Turn turn = co_await entry->turns.take();
   if (entry->phase == Phase::destroyed) co_return no_such_sprite(name);
+  if (entry->damage) co_return *entry->damage;
   Record record = entry->record;
   if (request.url_settings) record.url_settings = *request.url_settings;
   if (request.clear_labels) record.labels.clear();
@@ -375,7 +411,7 @@ asio::awaitable<Result<wire::Sprite>> Fleet::start(std::string name) {
   CO_TRY_LET(const EntryPtr entry, find(name));
   const Turns::Turn turn = co_await entry->turns.take();
   auto up = co_await bring_up(entry);
-  if (!up) co_return std::move(up).error().within("cannot start sprite '" + name + "'");
+  if (!up) co_return told(std::move(up).error(), "cannot start sprite '" + name + "'");
   co_return to_wire(*entry);
 }
 
@@ -392,7 +428,7 @@ asio::awaitable<Result<wire::Sprite>> Fleet::restart(std::string name) {
   const Turns::Turn turn = co_await entry->turns.take();
   auto done = co_await bring_down(entry);
   if (done) done = co_await bring_up(entry);
-  if (!done) co_return std::move(done).error().within("cannot restart sprite '" + name + "'");
+  if (!done) co_return told(std::move(done).error(), "cannot restart sprite '" + name + "'");
   co_return to_wire(*entry);
 }
 
@@ -401,7 +437,7 @@ asio::awaitable<Result<Stream>> Fleet::connect(std::string name) {
   if (entry->phase != Phase::running || !entry->machine.reachable()) {
     const Turns::Turn turn = co_await entry->turns.take();
     auto up = co_await bring_up(entry);
-    if (!up) co_return std::move(up).error().within("cannot wake sprite '" + name + "'");
+    if (!up) co_return told(std::move(up).error(), "cannot wake sprite '" + name + "'");
   }
   co_return entry->machine.open_stream();
 }

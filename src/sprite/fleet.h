@@ -7,6 +7,7 @@
 /// whole sprite or a folder whose name begins with a dot, which the next start removes.
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "sprite/host.h"
@@ -27,7 +28,9 @@ struct Entry {
 
   Record record;
   Phase phase = Phase::stopped;
-  std::string detail;  ///< Why it is so, when that is not plain: "ended by itself: guest powered off".
+  std::string detail;           ///< Why it is so, when that is not plain: "ended by itself: guest powered off".
+  std::optional<Error> damage;  ///< Why nothing is known of it but its folder; it can only be destroyed.
+  bool lacks_disk = false;      ///< An earlier daemon's machine may wait for its disk, which we could not serve.
   Turns turns;
   Machine machine;
 };
@@ -83,7 +86,8 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   Result<> make_folder(const Record& record, const std::function<Result<>(const Path&)>& fill);
   Result<> make_volume(const Record& record, const Path& directory);
   asio::awaitable<Result<>> fork_folder(EntryPtr entry, std::string from);
-  Result<> load(const Path& folder);
+  void load(const Path& folder);
+  Error told(Error error, std::string doing) const;
   wire::Sprite to_wire(const Entry& entry) const;
   void enter(Entry& entry, Phase phase, std::string detail = "");
 
