@@ -41,6 +41,11 @@ Result<std::vector<Path>> volumes_in(const Path& sprites) {
     if (folder.filename().string().starts_with(".gone-")) continue;
     if (std::filesystem::exists(folder / "volume.db", unreadable)) found.push_back(folder);
     if (unreadable) return system_error("cannot look into '" + folder.string() + "'", unreadable.value());
+    if (folder.filename().string().starts_with("sprite-") && (found.empty() || found.back() != folder))
+      return Error{Error::Kind::corrupt,
+                   "what the sprite in '" + folder.string() + "' needs is not known: its volume.db is missing",
+                   "put it back, or destroy the sprite that `sprite list` shows as damaged",
+                   {}};
   }
   if (failed) return system_error("cannot read '" + sprites.string() + "'", failed.value());
   return found;

@@ -1,5 +1,7 @@
 #include "sprite/record.h"
 
+#include <unistd.h>
+
 #include <boost/describe/class.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -30,6 +32,8 @@ Result<Record> record_from_json(std::string_view text) {
 
 Result<Record> load_record(const Path& sprite_dir) {
   const std::string what = "cannot read the record of the sprite in '" + sprite_dir.string() + "'";
+  if (::access((sprite_dir / "volume.db").c_str(), F_OK) != 0)  // opening would make an empty one
+    return Error{Error::Kind::corrupt, what, "", {"its volume.db is missing"}};
   TRY_LET(meta::Database database, store::open_volume_database(sprite_dir));
   TRY_LET(meta::Query query, database.query("select value from record where name = 'sprite'"));
   TRY_LET(const bool found, query.next());
