@@ -35,8 +35,12 @@ unit: build ## unit and contract tests only
 functional: build ## functional tests on real VMs only; ONLY=name runs those whose name holds it
 	@tests/functional/run $(ONLY)
 
-sanitize: deps ## unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	@cmake --preset asan >/dev/null && cmake --build --preset asan -j $(JOBS) && ctest --test-dir build/asan --output-on-failure -j $(JOBS)
+SANITIZED ?= base|meta|nbd|store|channel|http|wire|api|agent
+SANITIZED_TARGETS = $(addprefix test_,$(subst |, ,$(SANITIZED)))
+
+sanitize: deps ## unit tests under AddressSanitizer and UndefinedBehaviorSanitizer; SANITIZED="cli|vm" names folders
+	@cmake --preset asan >/dev/null && cmake --build --preset asan -j $(JOBS) --target $(SANITIZED_TARGETS) && \
+	  ctest --test-dir build/asan --output-on-failure -j $(JOBS) -R '^unit[.]($(SANITIZED))$$' 
 
 fuzz: deps ## every fuzz target for SECONDS (60) each
 	@tests/fuzz/run $(or $(SECONDS),60)

@@ -52,7 +52,8 @@ asio::awaitable<Result<vm::Hypervisor*>> Host::hypervisor() {
 }
 
 std::string Host::machine_id(const std::string& sprite_id) {
-  return sprite_id.substr(std::string_view("sprite-").size());
+  constexpr std::string_view prefix = "sprite-";
+  return sprite_id.starts_with(prefix) ? sprite_id.substr(prefix.size()) : sprite_id;  // a stray folder's name has none
 }
 
 std::string Host::short_id(const std::string& sprite_id) {
