@@ -17,7 +17,6 @@
 namespace sprite::agent {
 namespace {
 
-constexpr auto disk_device = "/dev/vda";
 constexpr auto port_name = "sprite.channel";
 
 Result<> mount_at(const char* type, const Path& at, unsigned long flags, const char* options = nullptr) {
@@ -86,7 +85,7 @@ Result<> prepare_root() {
   raise_own_limits();
   ::mkdir(disk_folder.c_str(), 0755);
   ::mkdir(inside_folder.c_str(), 0755);
-  ::mkdir((inside_folder / "bin").c_str(), 0755);
+  for (const char* name : {"bin", "checkpoints"}) ::mkdir((inside_folder / name).c_str(), 0755);
   for (const char* name : {"bin/spawner", "bin/sprite-env"})
     if (::link("/init", (inside_folder / name).c_str()) != 0 && errno != EEXIST)
       return system_error("cannot put '" + std::string(name) + "' into place");
@@ -96,7 +95,7 @@ Result<> prepare_root() {
 Result<Modules> load_needed_modules() {
   TRY_LET(Modules modules, Modules::open());
   for (const char* name : {"virtio_pci", "virtio_console", "virtio_blk", "ext4", "virtio_net", "virtio_rng",
-                           "virtio_balloon", "veth", "nf_tables", "nft_ct", "nft_chain_nat", "nft_masq"})
+                           "virtio_balloon", "autofs4", "veth", "nf_tables", "nft_ct", "nft_chain_nat", "nft_masq"})
     TRY(modules.load(name));
   return modules;
 }

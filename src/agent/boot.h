@@ -10,6 +10,9 @@ namespace sprite::agent {
 inline const Path disk_folder = "/disk";
 inline const Path inside_folder = "/inside";
 
+inline constexpr auto disk_device = "/dev/vda";
+inline constexpr auto checkpoints_device = "/dev/vdb";
+
 /// Moves the root to a place that a container can leave, mounts /proc, /sys, /dev, /run and the control groups, and
 /// limits what the kernel may be made to run. Errors: as system_error.
 Result<> prepare_root();

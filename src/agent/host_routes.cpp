@@ -30,6 +30,13 @@ asio::awaitable<Result<>> configure(http::Exchange& exchange, Machine& machine) 
   co_return co_await machine.configure(std::move(configuration));
 }
 
+asio::awaitable<Result<>> show_checkpoints(http::Exchange& exchange, Machine& machine) {
+  CO_TRY_LET(const std::string body, co_await exchange.read_body(configuration_bytes_max));
+  CO_TRY_LET(auto checkpoints, wire::from_json<std::vector<wire::ShownCheckpoint>>(body));
+  machine.show_checkpoints(std::move(checkpoints));
+  co_return Result<>{};
+}
+
 }  // namespace
 
 asio::awaitable<void> serve_configure(http::Exchange& exchange, Machine& machine) {
@@ -69,6 +76,11 @@ asio::awaitable<void> serve_thaw(http::Exchange& exchange, Machine& machine) {
 asio::awaitable<void> serve_container_stop(http::Exchange& exchange, Machine& machine) {
   auto released = co_await machine.release_disk();
   co_await respond_with(exchange, std::move(released));
+}
+
+asio::awaitable<void> serve_checkpoints(http::Exchange& exchange, Machine& machine) {
+  auto shown = co_await show_checkpoints(exchange, machine);
+  co_await respond_with(exchange, std::move(shown));
 }
 
 asio::awaitable<void> serve_container_start(http::Exchange& exchange, Machine& machine) {

@@ -38,6 +38,8 @@ class Machine {
   virtual asio::awaitable<Result<>> release_disk() = 0;
   /// Mounts the disk again; completes when programs can be started. Errors: unavailable.
   virtual asio::awaitable<Result<>> take_disk() = 0;
+  /// The checkpoints that are to be seen inside from now on.
+  virtual void show_checkpoints(std::vector<wire::ShownCheckpoint> checkpoints) = 0;
 };
 
 }  // namespace sprite::agent

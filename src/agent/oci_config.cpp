@@ -74,6 +74,9 @@ json::array mounts(const ContainerOptions& options) {
       mount("/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}),
       mount("/run", "tmpfs", "tmpfs", {"nosuid", "nodev", "mode=755"}),
       mount("/.sprite", "bind", options.inside, {"bind", "ro", "nosuid", "nodev"}),
+      // What the agent mounts in it later appears here as well.
+      mount("/.sprite/checkpoints", "bind", options.inside + "/checkpoints",
+            {"rbind", "ro", "nosuid", "nodev", "rslave"}),
   };
 }
 
@@ -123,6 +126,7 @@ json::object linux_part(const ContainerOptions& options) {
       {"namespaces",
        {{{"type", "pid"}}, {{"type", "mount"}}, {{"type", "uts"}}, {{"type", "ipc"}}, {{"type", "cgroup"}}, network}},
       {"cgroupsPath", "/inner"},
+      {"rootfsPropagation", "rslave"},
       {"resources", {{"devices", device_rules()}}},
       {"devices", devices()},
       {"sysctl", {{"net.ipv4.ping_group_range", "0 2147483647"}}},

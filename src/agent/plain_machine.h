@@ -21,6 +21,7 @@ class PlainMachine final : public Machine {
   Result<> thaw() override;
   asio::awaitable<Result<>> release_disk() override;
   asio::awaitable<Result<>> take_disk() override;
+  void show_checkpoints(std::vector<wire::ShownCheckpoint>) override {}
 
   pid_t spawner_pid() const { return spawner_pid_; }
 

@@ -71,7 +71,14 @@ VirtualMachine::VirtualMachine(asio::any_io_executor executor)
 
 VirtualMachine::~VirtualMachine() { worker_.join(); }
 
-void VirtualMachine::start() { asio::co_spawn(executor_, supervise(), asio::detached); }
+void VirtualMachine::start() {
+  auto folder = CheckpointFolder::open(inside_folder / "checkpoints", partitions_);
+  if (folder)
+    checkpoints_ = *std::move(folder);
+  else
+    log::warning("there are no checkpoints in /.sprite: {}", log::one_line(folder.error()));
+  asio::co_spawn(executor_, supervise(), asio::detached);
+}
 
 /// Runs `work` on the worker thread and comes back.
 template <class F>
@@ -161,6 +168,7 @@ asio::awaitable<Result<>> VirtualMachine::configure(wire::Configure configuratio
   while (status().container == "starting" && std::chrono::steady_clock::now() < deadline)
     co_await pause_for(executor_, std::chrono::milliseconds(5));
   CO_TRY_LET(const auto spawner, co_await this->spawner());
+  show_checkpoints(configuration.checkpoints);
   configuration_ = std::move(configuration);
   auto identified = co_await identify(*spawner);
   if (!identified) configuration_.reset();
@@ -244,6 +252,10 @@ asio::awaitable<Result<>> VirtualMachine::take_disk() {
   while (status().container == "starting" && !released_ && !stopping_) co_await changed_.wait();
   CO_TRY(co_await spawner());
   co_return Result<>{};
+}
+
+void VirtualMachine::show_checkpoints(std::vector<wire::ShownCheckpoint> checkpoints) {
+  if (checkpoints_) checkpoints_->show(std::move(checkpoints));
 }
 
 void VirtualMachine::power_off() {

@@ -8,6 +8,7 @@
 #include <boost/asio/thread_pool.hpp>
 #include <chrono>
 
+#include "agent/checkpoint_folder.h"
 #include "agent/container.h"
 #include "agent/machine.h"
 
@@ -31,6 +32,7 @@ class VirtualMachine final : public Machine {
   Result<> thaw() override;
   asio::awaitable<Result<>> release_disk() override;
   asio::awaitable<Result<>> take_disk() override;
+  void show_checkpoints(std::vector<wire::ShownCheckpoint> checkpoints) override;
 
  private:
   asio::awaitable<void> supervise();
@@ -57,6 +59,8 @@ class VirtualMachine final : public Machine {
   std::shared_ptr<SpawnerClient> spawner_;
   std::optional<wire::Configure> configuration_;
   asio::steady_timer thaw_timer_;
+  CheckpointPartitions partitions_;
+  std::unique_ptr<CheckpointFolder> checkpoints_;  ///< Null where the kernel cannot.
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
 };
 

@@ -108,6 +108,10 @@ bool Connection::serve(const Request& request, ByteView payload) {
     reply(request.cookie, refused);
     return true;
   }
+  if (device_->read_only() && changes_device(request.command)) {
+    reply(request.cookie, Errno::denied);
+    return true;
+  }
   switch (request.command) {
     case command::read: return read(request);
     case command::write: return write(request, payload);

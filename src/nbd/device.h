@@ -21,6 +21,8 @@ class Device {
  public:
   virtual ~Device() = default;
   virtual std::uint64_t size_bytes() const = 0;
+  /// Clients are told so, and what would change something is refused.
+  virtual bool read_only() const { return false; }
   /// Fills `out`. Errors: unavailable, corrupt.
   virtual Result<> read(std::uint64_t offset, MutableByteView out) = 0;
   /// Fills `out` and is true if that needs no waiting for a disk or network; else false, with anything in `out`.

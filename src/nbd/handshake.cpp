@@ -86,7 +86,7 @@ Result<Bytes> Handshake::export_name(ByteView data) {
   context_chosen_ = context_chosen_ && context_export_ == name;
   state_ = State::transmission;
   Writer answer;
-  answer.integer(device_->size_bytes()).integer(transmission_flags());
+  answer.integer(device_->size_bytes()).integer(transmission_flags(*device_));
   if (!no_zeroes_) answer.raw(Bytes(124));
   return answer.take();
 }
@@ -116,9 +116,11 @@ Bytes Handshake::describe(ByteView data, std::shared_ptr<Device>& device, std::s
   if (!reader.complete() || name.size() > name_bytes_max) return reply(option_reply::invalid);
   device = find_(name);
   if (!device) return reply(option_reply::unknown);
-  Bytes answer = reply(
-      option_reply::info,
-      Writer().integer(info_type::export_size).integer(device->size_bytes()).integer(transmission_flags()).take());
+  Bytes answer = reply(option_reply::info, Writer()
+                                               .integer(info_type::export_size)
+                                               .integer(device->size_bytes())
+                                               .integer(transmission_flags(*device))
+                                               .take());
   if (wants_name) {
     answer = joined(std::move(answer), reply(option_reply::info, Writer().integer(info_type::name).text(name).take()));
   }
@@ -182,11 +184,12 @@ Bytes Handshake::reply(std::uint32_t type, ByteView data) const {
   return Writer().integer(option_reply_magic).integer(option_).integer(type).integer(length).raw(data).take();
 }
 
-std::uint16_t Handshake::transmission_flags() const {
+std::uint16_t Handshake::transmission_flags(const Device& device) const {
   using namespace transmission_flag;
-  constexpr std::uint16_t always =
-      has_flags | send_flush | send_fua | send_trim | send_write_zeroes | can_multi_conn | send_cache | send_fast_zero;
-  return structured_ ? always | send_df : always;
+  constexpr std::uint16_t always = has_flags | send_flush | send_fua | can_multi_conn | send_cache;
+  constexpr std::uint16_t for_writers = send_trim | send_write_zeroes | send_fast_zero;
+  const std::uint16_t flags = always | (device.read_only() ? read_only : for_writers);
+  return structured_ ? flags | send_df : flags;
 }
 
 }  // namespace sprite::nbd

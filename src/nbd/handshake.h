@@ -55,7 +55,7 @@ class Handshake {
   Bytes describe(ByteView data, std::shared_ptr<Device>& device, std::string& name);
   Bytes meta_context(ByteView data, bool set);
   Bytes reply(std::uint32_t type, ByteView data = {}) const;
-  std::uint16_t transmission_flags() const;
+  std::uint16_t transmission_flags(const Device& device) const;
 
   const Finder& find_;
   const Names& names_;

@@ -55,6 +55,10 @@ Errno check_request(const Request& request, std::uint64_t size) {
   return Errno::none;
 }
 
+bool changes_device(std::uint16_t command) {
+  return command == command::write || command == command::trim || command == command::write_zeroes;
+}
+
 void encode_simple_reply(std::byte* at, Errno error, std::uint64_t cookie) {
   store_big(at, simple_reply_magic);
   store_big(at + 4, static_cast<std::uint32_t>(error));

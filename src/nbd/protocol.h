@@ -39,8 +39,9 @@ namespace info_type {
 inline constexpr std::uint16_t export_size = 0, name = 1, block_size = 3;
 }
 namespace transmission_flag {
-inline constexpr std::uint16_t has_flags = 1, send_flush = 4, send_fua = 8, send_trim = 32, send_write_zeroes = 64,
-                               send_df = 128, can_multi_conn = 256, send_cache = 1024, send_fast_zero = 2048;
+inline constexpr std::uint16_t has_flags = 1, read_only = 2, send_flush = 4, send_fua = 8, send_trim = 32,
+                               send_write_zeroes = 64, send_df = 128, can_multi_conn = 256, send_cache = 1024,
+                               send_fast_zero = 2048;
 }
 namespace command {
 inline constexpr std::uint16_t read = 0, write = 1, disconnect = 2, flush = 3, trim = 4, cache = 5, write_zeroes = 6,
@@ -78,6 +79,8 @@ struct Request {
 Result<Request> parse_request(std::span<const std::byte, Request::wire_bytes> bytes);
 /// Whether a device of `size` bytes can carry the request out; what to answer if not.
 Errno check_request(const Request& request, std::uint64_t size);
+/// Whether the command changes what the device holds.
+bool changes_device(std::uint16_t command);
 
 inline constexpr std::size_t simple_reply_bytes = 16, structured_reply_bytes = 20;
 void encode_simple_reply(std::byte* at, Errno error, std::uint64_t cookie);

@@ -28,8 +28,9 @@ asio::awaitable<Result<http::Response>> call(Stream stream, http::Request reques
   co_return response;
 }
 
-asio::awaitable<Result<>> post(Stream stream, std::string target, std::chrono::milliseconds limit) {
-  http::Request request("POST", std::move(target));
+asio::awaitable<Result<>> post(Stream stream, std::string target, std::chrono::milliseconds limit,
+                               std::string body = "") {
+  http::Request request("POST", std::move(target), std::move(body));
   CO_TRY(co_await call(std::move(stream), std::move(request), limit));
   co_return Result<>{};
 }
@@ -54,6 +55,11 @@ asio::awaitable<Result<>> shutdown(Stream stream, std::chrono::milliseconds limi
 
 asio::awaitable<Result<>> freeze(Stream stream, std::chrono::milliseconds limit) {
   return post(std::move(stream), "/host/freeze", limit);
+}
+
+asio::awaitable<Result<>> show_checkpoints(Stream stream, std::vector<wire::ShownCheckpoint> checkpoints,
+                                           std::chrono::milliseconds limit) {
+  return post(std::move(stream), "/host/checkpoints", limit, wire::to_json(checkpoints));
 }
 
 asio::awaitable<Result<>> thaw(Stream stream, std::chrono::milliseconds limit) {

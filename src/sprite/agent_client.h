@@ -18,6 +18,9 @@ boost::asio::awaitable<Result<wire::AgentStatus>> status(Stream stream, std::chr
 boost::asio::awaitable<Result<>> shutdown(Stream stream, std::chrono::milliseconds limit);
 /// The guest writes what it has to its disk, and nothing more until thaw(), or for 5 s. Errors: unavailable.
 boost::asio::awaitable<Result<>> freeze(Stream stream, std::chrono::milliseconds limit);
+/// These checkpoints are to be seen inside. Errors: unavailable.
+boost::asio::awaitable<Result<>> show_checkpoints(Stream stream, std::vector<wire::ShownCheckpoint> checkpoints,
+                                                  std::chrono::milliseconds limit);
 boost::asio::awaitable<Result<>> thaw(Stream stream, std::chrono::milliseconds limit);
 /// Ends every program and unmounts the disk, which may be exchanged until start_container(). Errors: unavailable (then
 /// the disk may still be in use).

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/text.h"
+#include "store/checkpoint_disk.h"
 
 namespace sprite {
 
@@ -42,6 +43,15 @@ std::vector<wire::Checkpoint> list_of(const store::History& history) {
   current.create_time = format_time(std::chrono::system_clock::now());
   place(current, history.current);
   return all;
+}
+
+std::vector<wire::ShownCheckpoint> shown_of(const store::History& history) {
+  constexpr std::size_t shown_max = 5;
+  std::vector<wire::ShownCheckpoint> shown;
+  for (auto each = history.entries.rbegin(); each != history.entries.rend() && shown.size() < shown_max; ++each)
+    if (const store::Checkpoint& checkpoint = each->checkpoint; checkpoint.automatic == store::Automatic::no)
+      shown.push_back({name_of(checkpoint), store::checkpoint_offset(checkpoint.number)});
+  return shown;
 }
 
 }  // namespace sprite

@@ -16,4 +16,7 @@ Result<store::Checkpoint> find_checkpoint(const store::History& history, const s
 /// The oldest first, the present disk last.
 std::vector<wire::Checkpoint> list_of(const store::History& history);
 
+/// Those that a machine shows at /.sprite/checkpoints: the newest five of those that people made.
+std::vector<wire::ShownCheckpoint> shown_of(const store::History& history);
+
 }  // namespace sprite

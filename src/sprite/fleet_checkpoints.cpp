@@ -41,6 +41,7 @@ asio::awaitable<Result<Checkpointed>> Fleet::checkpoint(std::string name, std::s
   auto done = co_await claimed.entry->machine.at_rest<store::Checkpoint>(std::move(work), made.note);
   if (!done) co_return std::move(done).error().within(with_name("make a checkpoint of", name));
   CO_TRY_LET(const store::History all, co_await history(claimed.entry));
+  claimed.entry->machine.show_checkpoints(shown_of(all));
   for (wire::Checkpoint& each : list_of(all))
     if (each.id == name_of(*done)) made.checkpoint = std::move(each);
   co_return made;
@@ -54,7 +55,7 @@ asio::awaitable<Result<std::vector<wire::Checkpoint>>> Fleet::checkpoints(std::s
 
 asio::awaitable<Result<>> Fleet::remove_checkpoint(std::string name, std::string id) {
   CO_TRY_LET(const Claim claimed, co_await claim(name));
-  CO_TRY_LET(const store::History all, co_await history(claimed.entry));
+  CO_TRY_LET(store::History all, co_await history(claimed.entry));
   CO_TRY_LET(const store::Checkpoint target, find_checkpoint(all, id));
   if (all.current == target.number) {
     co_return Error(Error::Kind::busy, "cannot delete checkpoint '" + id + "': sprite '" + name + "' is based on it",
@@ -63,7 +64,10 @@ asio::awaitable<Result<>> Fleet::remove_checkpoint(std::string name, std::string
   std::function<Result<>(store::Volume&)> work = [number = target.number](store::Volume& volume) {
     return volume.remove_checkpoint(number);
   };
-  co_return co_await claimed.entry->machine.with_volume<void>(std::move(work));
+  CO_TRY(co_await claimed.entry->machine.with_volume<void>(std::move(work)));
+  std::erase_if(all.entries, [&](const auto& each) { return each.checkpoint.number == target.number; });
+  claimed.entry->machine.show_checkpoints(shown_of(all));
+  co_return Result<>{};
 }
 
 asio::awaitable<Result<Checkpointed>> Fleet::restore(std::string name, std::string id) {

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "http/server.h"
 #include "sprite/agent_client.h"
+#include "sprite/checkpoints.h"
 #include "sprite/on_pool.h"
 
 namespace sprite {
@@ -25,7 +26,7 @@ constexpr auto ending_limit = 2s;  // between the end of the channel and that of
 constexpr auto status_limit = 5s;
 constexpr auto sign_of_life_limit = 2s;
 constexpr auto freeze_limit = 10s;  // most of it may go by writing what the guest has not written yet
-constexpr auto thaw_limit = 2s;
+constexpr auto thaw_limit = 2s, show_limit = 5s;
 constexpr auto take_disk_limit = 30s, give_disk_limit = 30s;  // the first writes what was not written yet
 constexpr std::size_t automatic_checkpoints_kept = 5;
 
@@ -66,6 +67,7 @@ Result<vm::MachineSpec> Machine::machine_spec() const {
       .memory_file = host_.options().memory_dir / (Host::short_id(record_.id) + ".ram"),
       .disk_socket = runtime / "disk.sock",
       .disk_export = "disk",
+      .checkpoints_export = "checkpoints",
       .channel_socket = runtime / "channel.sock",
       .console_log = host_.console_log(record_.id),
       .runtime_directory = runtime,
@@ -81,6 +83,7 @@ Result<> Machine::serve_disk() {
   }
   TRY_LET(Fd socket, http::listen_unix(host_.vm_dir(record_.id) / "disk.sock"));
   auto find = [volume = volume_](const std::string& name) -> std::shared_ptr<nbd::Device> {
+    if (name == "checkpoints") return {volume, &volume->checkpoint_disk()};
     return name == "disk" ? volume : nullptr;
   };
   TRY_LET(disk_, nbd::Server::start(std::move(socket), std::move(find)));
@@ -119,6 +122,8 @@ asio::awaitable<Result<>> Machine::configure_agent() {
   for (const char c : Host::machine_id(record_.id))
     if (c != '-') identity.machine_id += c;
   identity.environment = record_.environment;
+  auto read = [folder = host_.sprite_dir(record_.id)] { return store::read_history(folder); };
+  if (const auto history = co_await on_pool(host_.pool(), read)) identity.checkpoints = shown_of(*history);
   CO_TRY_LET(Stream stream, link_->open());
   co_return co_await agent_client::configure(std::move(stream), identity, configure_limit);
 }
@@ -221,6 +226,15 @@ asio::awaitable<void> Machine::thaw() {
   if (!stream) co_return;
   auto ignored = [](std::exception_ptr, Result<>) {};
   asio::co_spawn(host_.executor(), agent_client::thaw(*std::move(stream), thaw_limit), std::move(ignored));
+}
+
+void Machine::show_checkpoints(std::vector<wire::ShownCheckpoint> checkpoints) {
+  auto stream = open_stream();
+  if (!stream) return;
+  auto ignored = [](std::exception_ptr, Result<>) {};
+  asio::co_spawn(host_.executor(),
+                 agent_client::show_checkpoints(*std::move(stream), std::move(checkpoints), show_limit),
+                 std::move(ignored));
 }
 
 asio::awaitable<Result<>> Machine::take_disk_from_guest() {

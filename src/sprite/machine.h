@@ -66,6 +66,9 @@ class Machine {
   /// corrupt, unavailable.
   asio::awaitable<Result<Restored>> restore(std::int64_t checkpoint);
 
+  /// The guest shows these checkpoints from now on; one that does not hear it learns it when it is next configured.
+  void show_checkpoints(std::vector<wire::ShownCheckpoint> checkpoints);
+
   /// A stream to the agent's HTTP server. Errors: unavailable (off, or the channel is down).
   Result<Stream> open_stream();
   /// What the agent says of itself. Errors: unavailable.

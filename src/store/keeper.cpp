@@ -277,6 +277,7 @@ Result<> Keeper::remove_unneeded_files(const std::vector<LayerRow>& before) {
     if (row.local) local.insert(row.number);
   for (const LayerRow& row : before)
     if (row.local && !local.contains(row.number)) remove_files(row);
+  forget_views();
   return {};
 }
 
@@ -387,6 +388,7 @@ Result<bool> Keeper::fold(std::size_t layers_max) {
   TRY(commit(std::move(transaction)));
   TRY(refresh());
   remove_files(lower);
+  forget_views();
   return true;
 }
 
@@ -422,7 +424,34 @@ Result<bool> Keeper::drop_local() {
   TRY(commit(std::move(transaction)));
   TRY(refresh());
   remove_files(*row);
+  forget_views();
   return true;
+}
+
+Result<std::shared_ptr<const Keeper::View>> Keeper::view(std::int64_t number, Wait wait) {
+  using Pointer = std::shared_ptr<const View>;
+  constexpr std::size_t open_max = 16;
+  const auto find = [&](const auto& views) {
+    const auto found = views.find(number);
+    return found == views.end() ? Pointer() : found->second;
+  };
+  if (Pointer open = views_.with(find); open || wait == Wait::no) return open;
+  std::lock_guard one(changing_);
+  TRY_LET(const Checkpoint checkpoint, catalogue_.checkpoint(number));
+  TRY_LET(const auto chain, catalogue_.chain(checkpoint.layer));
+  TRY_LET(Layers layers, layers_for(chain));
+  Chain reads = chain_of(layers);
+  Pointer opened = std::make_shared<const View>(View{std::move(layers), std::move(reads)});
+  views_.with([&](auto& views) {
+    if (views.size() >= open_max) views.clear();
+    views[number] = opened;
+  });
+  return opened;
+}
+
+/// Nobody keeps files that were removed.
+void Keeper::forget_views() {
+  views_.with([](auto& views) { views.clear(); });
 }
 
 Result<Usage> Keeper::usage() {

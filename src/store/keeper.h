@@ -11,8 +11,10 @@
 /// Locks, in order: background_ (one of seal, fold, drop_local at a time; long), packs' naming, changing_ (volume.db
 /// and the disk's layers; short), the disk's gate.
 #include <atomic>
+#include <map>
 #include <mutex>
 
+#include "base/locked.h"
 #include "store/catalogue.h"
 #include "store/disk.h"
 #include "store/volume.h"
@@ -41,6 +43,14 @@ class Keeper {
   Result<bool> fold(std::size_t layers_max);
   Result<bool> drop_local();
   Result<Usage> usage();
+
+  /// A checkpoint as reads see it. It keeps the files of its layers, so nobody holds one for longer than a read.
+  struct View {
+    Layers layers{};
+    Chain chain;
+  };
+  /// Without waiting: null if it is not open yet. Errors: not_found, corrupt, unavailable.
+  Result<std::shared_ptr<const View>> view(std::int64_t number, Wait wait);
 
  private:
   using LayerPointer = std::shared_ptr<Layer>;
@@ -92,6 +102,7 @@ class Keeper {
   Result<> remove_unneeded_files(const std::vector<LayerRow>& before);
   Result<> make_fork(const Path& directory, const std::vector<LayerRow>& rows);
   Result<> refresh();
+  void forget_views();
   Result<std::vector<LayerRow>> chain_to_seal();
   Result<std::optional<Pair>> pair_to_fold(std::size_t layers_max);
 
@@ -105,6 +116,7 @@ class Keeper {
   bool uncertain_ = false, closed_ = false;
   std::unique_ptr<Disk> disk_;
   std::optional<Spare> spare_;
+  Locked<std::map<std::int64_t, std::shared_ptr<const View>>> views_;  ///< by checkpoint; forgotten when files go
 };
 
 }  // namespace sprite::store

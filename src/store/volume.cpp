@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "store/checkpoint_disk.h"
 #include "store/upkeep.h"
 
 namespace sprite::store {
@@ -35,6 +36,7 @@ class Volume::Implementation {
 
   std::unique_ptr<Keeper> keeper;
   Disk& disk;
+  CheckpointDisk checkpoint_disk{*keeper};
   std::unique_ptr<Upkeep> upkeep;
 };
 
@@ -88,6 +90,7 @@ Result<Checkpoint> Volume::restore(std::int64_t number) {
 Result<> Volume::fork(const Path& directory, std::optional<std::int64_t> number) {
   return implementation_->and_nudge(implementation_->keeper->fork(directory, number));
 }
+nbd::Device& Volume::checkpoint_disk() { return implementation_->checkpoint_disk; }
 Result<> Volume::cut() { return implementation_->and_nudge(implementation_->keeper->cut()); }
 Result<> Volume::prepare() { return implementation_->keeper->prepare(); }
 Result<bool> Volume::seal() { return implementation_->keeper->seal(); }

@@ -69,6 +69,8 @@ class Volume final : public nbd::Device {
   /// Makes, inside the existing `directory`, an independent volume that reads like this one now, or like its checkpoint
   /// `number`. Errors: not_found, exists, no_space, unavailable.
   Result<> fork(const Path& directory, std::optional<std::int64_t> number = {});
+  /// All checkpoints as one disk (checkpoint_disk.h says where each begins), for as long as this volume is open.
+  nbd::Device& checkpoint_disk();
   /// Ends the top layer without keeping the instant. Errors: no_space, unavailable.
   Result<> cut();
   /// Does now what the next cut, checkpoint, restore or fork would else have to do first. Errors: no_space,

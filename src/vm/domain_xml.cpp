@@ -36,7 +36,14 @@ std::string option(std::string_view text) {
 
 /// Every device has its place on the root bus: a saved device state finds it again, and the guest's kernel has no root
 /// ports to search. QEMU itself takes 0x00, 0x1e and 0x1f.
-enum Slot { channel_slot = 2, random_slot = 3, balloon_slot = 4, disk_slot = 5, network_slot = 6 };
+enum Slot {
+  channel_slot = 2,
+  random_slot = 3,
+  balloon_slot = 4,
+  disk_slot = 5,
+  network_slot = 6,
+  checkpoints_slot = 7
+};
 
 std::string address(Slot slot) {
   return fmt::format("<address type='pci' domain='0x0000' bus='0x00' slot='0x{:02x}' function='0x0'/>",
@@ -120,16 +127,26 @@ Options memory(const MachineSpec& spec, const Platform&) {
           "-machine", "memory-backend=sprite.ram,vmport=off,sata=off,smbus=off,i8042=off"};
 }
 
+std::string export_of(const MachineSpec& spec, std::string_view node, const std::string& name) {
+  return fmt::format("driver=nbd,node-name={},server.type=unix,server.path={},export={},reconnect-delay={}", node,
+                     option(spec.disk_socket.string()), option(name), disk_reconnect_limit.count());
+}
+
 /// An I/O error pauses the machine and never reaches the guest; a server that went away is awaited.
 Options disk(const MachineSpec& spec, const Platform&) {
   return {
-      "-blockdev",
-      fmt::format("driver=nbd,node-name=sprite.disk,server.type=unix,server.path={},export={},reconnect-delay={},"
-                  "discard=unmap,detect-zeroes=off",
-                  option(spec.disk_socket.string()), option(spec.disk_export), disk_reconnect_limit.count()),
-      "-device",
+      "-blockdev", export_of(spec, "sprite.disk", spec.disk_export) + ",discard=unmap,detect-zeroes=off", "-device",
       fmt::format("virtio-blk-pci,id=sprite.disk0,drive=sprite.disk,werror=stop,rerror=stop,bus=pcie.0,addr=0x{:02x}",
                   static_cast<int>(disk_slot))};
+}
+
+/// What cannot be read of it is the guest's to know: its own disk is another.
+Options checkpoints(const MachineSpec& spec, const Platform&) {
+  if (spec.checkpoints_export.empty()) return {};
+  return {"-blockdev", export_of(spec, "sprite.checkpoints", spec.checkpoints_export) + ",read-only=on", "-device",
+          fmt::format("virtio-blk-pci,id=sprite.checkpoints0,drive=sprite.checkpoints,num-queues=1,werror=report,"
+                      "rerror=report,bus=pcie.0,addr=0x{:02x}",
+                      static_cast<int>(checkpoints_slot))};
 }
 
 Options network(const MachineSpec& spec, const Platform& platform) {
@@ -150,7 +167,7 @@ using OptionPart = Options (*)(const MachineSpec&, const Platform&);
 
 constexpr std::array<XmlPart, 7> domain_parts{generation, resources, boot, features, cpu, clock, ends};
 constexpr std::array<XmlPart, 7> device_parts{emulator, no_usb, console, channel, random_source, balloon, no_video};
-constexpr std::array<OptionPart, 4> option_parts{memory, disk, network, process_id};
+constexpr std::array<OptionPart, 5> option_parts{memory, disk, checkpoints, network, process_id};
 
 }  // namespace
 

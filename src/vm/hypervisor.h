@@ -28,9 +28,10 @@ struct MachineSpec {
   Path memory_file;  ///< Shared mapping of the whole RAM; made (sparse, 0600) by start().
   Path disk_socket;  ///< Our NBD server; QEMU reconnects to it for as long as it takes.
   std::string disk_export;
-  Path channel_socket;     ///< QEMU listens here; what we connect to is the guest's port "sprite.channel".
-  Path console_log;        ///< Serial console; bounded, the older half is dropped at the limit.
-  Path runtime_directory;  ///< For what lives as long as the machine (network helper's socket and log).
+  std::string checkpoints_export;  ///< A second disk of the same server, only read; none if empty.
+  Path channel_socket;             ///< QEMU listens here; what we connect to is the guest's port "sprite.channel".
+  Path console_log;                ///< Serial console; bounded, the older half is dropped at the limit.
+  Path runtime_directory;          ///< For what lives as long as the machine (network helper's socket and log).
   std::string mac_address;
 };
 

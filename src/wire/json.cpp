@@ -31,21 +31,27 @@ BOOST_DESCRIBE_STRUCT(Check, (), (sprite_name, sprite_id, status, reason, checke
 BOOST_DESCRIBE_STRUCT(Session, (), (id, command, workdir, created, last_activity, bytes_per_second, is_active, tty))
 BOOST_DESCRIBE_STRUCT(SessionList, (), (sessions, count))
 BOOST_DESCRIBE_STRUCT(CheckpointRequest, (), (comment))
-BOOST_DESCRIBE_STRUCT(Checkpoint, (), (id, create_time, comment, source_id, health, is_auto, history))
+BOOST_DESCRIBE_STRUCT(Checkpoint, (), (id, create_time, comment, source_id, health, is_auto, crash_consistent, history))
 BOOST_DESCRIBE_STRUCT(Progress, (), (type, data, error, time, checkpoint_id))
 BOOST_DESCRIBE_STRUCT(ForkRequest, (), (name, checkpoint))
 BOOST_DESCRIBE_STRUCT(ExportRequest, (), (path))
 BOOST_DESCRIBE_STRUCT(ImportRequest, (), (path, name))
 BOOST_DESCRIBE_STRUCT(Usage, (),
-                      (name, apparent_bytes, local_bytes, shared_bytes, unsealed_bytes, layers, checkpoints, trouble))
+                      (name, apparent_bytes, local_bytes, shared_bytes, unsealed_bytes, cached_bytes, layers,
+                       checkpoints, trouble))
 BOOST_DESCRIBE_STRUCT(CollectRequest, (), (dry_run))
 BOOST_DESCRIBE_STRUCT(Collected, (), (packs_needed, bytes_needed, packs_removed, bytes_removed, dry_run))
 BOOST_DESCRIBE_STRUCT(UsageReport, (), (sprites, packs))
 BOOST_DESCRIBE_STRUCT(DaemonStatus, (),
                       (version, pid, started_at, socket, url, accelerator, accelerator_reason, qemu_version,
                        libvirt_version, network, sprites, running))
+BOOST_DESCRIBE_STRUCT(ShownCheckpoint, (), (id, offset_bytes))
+BOOST_DESCRIBE_STRUCT(DifferenceRequest, (), (from, to))
+BOOST_DESCRIBE_STRUCT(Difference, (), (change, path))
+BOOST_DESCRIBE_STRUCT(DiskCheck, (), (exit_status, output))
 BOOST_DESCRIBE_STRUCT(Configure, (),
-                      (sprite_id, sprite_name, sprite_url, hostname, realtime_ns, entropy, machine_id, environment))
+                      (sprite_id, sprite_name, sprite_url, hostname, realtime_ns, entropy, machine_id, environment,
+                       checkpoints))
 BOOST_DESCRIBE_STRUCT(AgentStatus, (), (version, container, detail, restarts, uptime_s))
 
 namespace {
@@ -216,6 +222,11 @@ SPRITE_WIRE_JSON(CollectRequest)
 SPRITE_WIRE_JSON(Collected)
 SPRITE_WIRE_JSON(UsageReport)
 SPRITE_WIRE_JSON(DaemonStatus)
+SPRITE_WIRE_JSON(ShownCheckpoint)
+SPRITE_WIRE_JSON(std::vector<ShownCheckpoint>)
+SPRITE_WIRE_JSON(DifferenceRequest)
+SPRITE_WIRE_JSON(Difference)
+SPRITE_WIRE_JSON(DiskCheck)
 SPRITE_WIRE_JSON(Configure)
 SPRITE_WIRE_JSON(AgentStatus)
 

@@ -122,6 +122,7 @@ struct Checkpoint {
   std::optional<std::string> source_id{};  ///< the checkpoint that it came after
   std::optional<std::string> health{};
   std::optional<bool> is_auto{};
+  std::optional<bool> crash_consistent{};             ///< ours: true if its disk is as after a loss of power
   std::optional<std::vector<std::string>> history{};  ///< source_id, that one's source_id, and so on
 };
 
@@ -155,6 +156,7 @@ struct Usage {
   std::uint64_t local_bytes = 0;     ///< in files that only this sprite has
   std::uint64_t shared_bytes = 0;    ///< in files that it shares with its image or with forks
   std::uint64_t unsealed_bytes = 0;  ///< of these: not yet in packs
+  std::uint64_t cached_bytes = 0;    ///< of local_bytes: in packs as well, kept because they are quick to read
   std::uint64_t layers = 0, checkpoints = 0;
   std::optional<std::string> trouble{};  ///< what keeps it from being packed
 };
@@ -184,6 +186,28 @@ struct DaemonStatus {
   std::uint64_t sprites = 0, running = 0;
 };
 
+/// A checkpoint whose files a machine shows, and where it begins on the machine's disk of checkpoints.
+struct ShownCheckpoint {
+  std::string id{};
+  std::uint64_t offset_bytes = 0;
+};
+
+/// The body of `POST /host/difference`: two checkpoints, or one and (without `to`) the disk as it is. The answer is a
+/// line of JSON for each path: "A" (only in the second), "M" (in both, and not the same) or "D" (only in the first).
+struct DifferenceRequest {
+  ShownCheckpoint from{};
+  std::optional<ShownCheckpoint> to{};
+};
+struct Difference {
+  std::string change{}, path{};
+};
+
+/// What a check of the filesystem said (ours).
+struct DiskCheck {
+  std::int64_t exit_status = 0;  ///< e2fsck's: 0 clean, 1 and 2 mended, 4 not mended, more: it could not check
+  std::string output{};
+};
+
 /// Told to the agent before anyone may enter (`POST /host/configure`).
 struct Configure {
   std::string sprite_id{}, sprite_name{}, sprite_url{};
@@ -192,6 +216,7 @@ struct Configure {
   std::string entropy{};                             ///< 64 random bytes in hex
   std::string machine_id{};                          ///< 32 hex digits, derived from sprite_id
   std::map<std::string, std::string> environment{};  ///< for every program
+  std::vector<ShownCheckpoint> checkpoints{};
 };
 
 struct AgentStatus {

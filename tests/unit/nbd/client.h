@@ -22,6 +22,7 @@ class MemoryDevice final : public Device {
  public:
   explicit MemoryDevice(std::size_t size) : bytes_(size) {}
   std::uint64_t size_bytes() const override { return bytes_.size(); }
+  bool read_only() const override { return only_read; }
   Result<> read(std::uint64_t offset, MutableByteView out) override {
     std::unique_lock hold(mutex_);
     changed_.wait(hold, [&] { return offset != slow_offset; });
@@ -57,7 +58,7 @@ class MemoryDevice final : public Device {
   static constexpr std::uint64_t nowhere = ~std::uint64_t{0};
   std::atomic<std::uint64_t> slow_offset = nowhere, bad_offset = nowhere, cold_from = nowhere;
   std::atomic<int> full = 0, flushes = 0;
-  std::atomic<bool> reads_now = true;
+  std::atomic<bool> reads_now = true, only_read = false;
 
  private:
   std::mutex mutex_;

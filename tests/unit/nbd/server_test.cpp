@@ -40,6 +40,22 @@ TEST_CASE("what is written is read, at every size and with either kind of reply"
   }
 }
 
+TEST_CASE("what is only read cannot be changed by a client that tries") {
+  for (const bool structured : {false, true}) {
+    auto device = std::make_shared<MemoryDevice>(device_bytes);
+    device->only_read = true;
+    Served served(device);
+    Client client(served.path());
+    client.enter(structured);
+    const Bytes data = pattern(4096, 1);
+    CHECK(client.ask(command::write, 0, 4096, data).error == static_cast<std::uint32_t>(Errno::denied));
+    CHECK(client.ask(command::trim, 0, 4096).error == static_cast<std::uint32_t>(Errno::denied));
+    CHECK(client.ask(command::write_zeroes, 0, 4096).error == static_cast<std::uint32_t>(Errno::denied));
+    CHECK(client.ask(command::flush, 0, 0).error == 0);
+    CHECK(client.ask(command::read, 0, 4096).data == Bytes(4096));
+  }
+}
+
 TEST_CASE("many requests in one packet are all answered") {
   Served served(std::make_shared<MemoryDevice>(device_bytes));
   Client client(served.path());

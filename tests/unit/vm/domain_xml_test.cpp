@@ -20,6 +20,7 @@ MachineSpec spec() {
           .memory_file = "/dev/shm/sprite/0f3c9a527b1e.ram",
           .disk_socket = "/run/sprite/vm/0f3c9a527b1e/disk.sock",
           .disk_export = "0f3c9a527b1e",
+          .checkpoints_export = "checkpoints",
           .channel_socket = "/run/sprite/vm/0f3c9a527b1e/channel.sock",
           .console_log = "/data/sprites/0f3c9a527b1e/console.log",
           .runtime_directory = "/run/sprite/vm/0f3c9a527b1e",
@@ -66,6 +67,10 @@ constexpr auto golden = R"(<domain type='qemu' xmlns:qemu='http://libvirt.org/sc
 <qemu:arg value='driver=nbd,node-name=sprite.disk,server.type=unix,server.path=/run/sprite/vm/0f3c9a527b1e/disk.sock,export=0f3c9a527b1e,reconnect-delay=60,discard=unmap,detect-zeroes=off'/>
 <qemu:arg value='-device'/>
 <qemu:arg value='virtio-blk-pci,id=sprite.disk0,drive=sprite.disk,werror=stop,rerror=stop,bus=pcie.0,addr=0x05'/>
+<qemu:arg value='-blockdev'/>
+<qemu:arg value='driver=nbd,node-name=sprite.checkpoints,server.type=unix,server.path=/run/sprite/vm/0f3c9a527b1e/disk.sock,export=checkpoints,reconnect-delay=60,read-only=on'/>
+<qemu:arg value='-device'/>
+<qemu:arg value='virtio-blk-pci,id=sprite.checkpoints0,drive=sprite.checkpoints,num-queues=1,werror=report,rerror=report,bus=pcie.0,addr=0x07'/>
 <qemu:arg value='-netdev'/>
 <qemu:arg value='stream,id=sprite.net,server=off,addr.type=unix,addr.path=/run/sprite/vm/0f3c9a527b1e/net/net.sock'/>
 <qemu:arg value='-device'/>

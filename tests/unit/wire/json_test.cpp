@@ -60,12 +60,16 @@ TEST_CASE("a struct comes back from its JSON as it was") {
 TEST_CASE("every field is written") {
   CHECK(fields_of(to_json(full_sprite())) == 18);
   CHECK(fields_of(to_json(DaemonStatus{})) == 12);
-  CHECK(fields_of(to_json(Configure{})) == 8);
+  CHECK(fields_of(to_json(Configure{})) == 9);
+  CHECK(fields_of(to_json(ShownCheckpoint{})) == 2);
+  CHECK(fields_of(to_json(DifferenceRequest{{}, ShownCheckpoint{}})) == 2);
+  CHECK(fields_of(to_json(Difference{})) == 2);
+  CHECK(fields_of(to_json(DiskCheck{})) == 2);
   CHECK(fields_of(to_json(AgentStatus{})) == 5);
   CHECK(fields_of(to_json(Session{})) == 8);
   CHECK(fields_of(to_json(CreateRequest{})) == 5);
   CHECK(fields_of(to_json(Check{})) == 4);
-  CHECK(fields_of(to_json(Checkpoint{"v1", "t", "c", "v0", "", true, std::vector<std::string>{"v0"}})) == 7);
+  CHECK(fields_of(to_json(Checkpoint{"v1", "t", "c", "v0", "", true, true, std::vector<std::string>{"v0"}})) == 8);
   CHECK(fields_of(to_json(Progress{"complete", "d", "e", "t", "v1"})) == 5);
   CHECK(fields_of(to_json(CheckpointRequest{"c"})) == 1);
   CHECK(fields_of(to_json(ForkRequest{"a", "v1"})) == 2);
@@ -73,7 +77,7 @@ TEST_CASE("every field is written") {
   CHECK(fields_of(to_json(ImportRequest{"/f", "a"})) == 2);
   Usage usage;
   usage.trouble = "none";
-  CHECK(fields_of(to_json(usage)) == 8);
+  CHECK(fields_of(to_json(usage)) == 9);
   CHECK(fields_of(to_json(CollectRequest{})) == 1);
   CHECK(fields_of(to_json(Collected{})) == 5);
   CHECK(fields_of(to_json(UsageReport{})) == 2);
