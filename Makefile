@@ -48,8 +48,8 @@ fuzz: deps ## every fuzz target for SECONDS (60) each
 bench: image ## a table of figures beside their baselines, in one run
 	@tests/bench/run
 
-soak: build ## long rounds of kills and restarts; ROUNDS (50) of each
-	@ROUNDS=$(or $(ROUNDS),50) tests/functional/run --soak
+soak: build ## long rounds of kills and restarts, ROUNDS (50) of each; SEEDS=n: n seeds of the store's world instead
+	@$(if $(SEEDS),$(BUILD)/tests/store_world 2001 $$((2000 + $(SEEDS))),ROUNDS=$(or $(ROUNDS),50) tests/functional/run --soak)
 
 format: ## clang-format everything
 	@git ls-files 'src/*.cpp' 'src/*.h' 'tests/*.cpp' 'tests/*.h' | xargs clang-format -i

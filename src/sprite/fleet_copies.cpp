@@ -169,8 +169,8 @@ asio::awaitable<Result<wire::Usage>> Fleet::usage(std::string name) {
 asio::awaitable<Result<wire::Collected>> Fleet::collect(wire::CollectRequest request) {
   auto run = [this, dry_run = request.dry_run]() -> Result<wire::Collected> {
     const store::Volumes volumes = [this] { return volumes_in(host_.sprites_dir()); };
-    TRY_LET(const store::Collected collected, store::collect_packs(host_.packs(), volumes, std::chrono::seconds(0),
-                                                                   dry_run ? store::DryRun::yes : store::DryRun::no));
+    const store::CollectPolicy policy{.dry_run = dry_run ? store::DryRun::yes : store::DryRun::no};
+    TRY_LET(const store::Collected collected, store::collect_packs(host_.packs(), volumes, policy));
     return wire::Collected{collected.packs_needed, collected.bytes_needed, collected.packs_removed,
                            collected.bytes_removed, dry_run};
   };

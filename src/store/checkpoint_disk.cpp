@@ -18,9 +18,7 @@ Result<bool> CheckpointDisk::read(std::uint64_t offset, MutableByteView out, Wai
     const std::uint64_t end = within < held ? held : volume_bytes_max;
     const MutableByteView part = out.first(std::min<std::uint64_t>(out.size(), end - within));
     if (within < held) {
-      TRY_LET(const auto view, keeper_.view(static_cast<std::int64_t>(region) - 1, wait));
-      if (!view) return false;
-      TRY_LET(const bool done, view->chain.read(within, part, wait));
+      TRY_LET(const bool done, read_checkpoint(static_cast<std::int64_t>(region) - 1, within, part, wait));
       if (!done) return false;
     } else {
       std::ranges::fill(part, std::byte{0});
@@ -29,6 +27,17 @@ Result<bool> CheckpointDisk::read(std::uint64_t offset, MutableByteView out, Wai
     offset += part.size();
   }
   return true;
+}
+
+Result<bool> CheckpointDisk::read_checkpoint(std::int64_t number, std::uint64_t offset, MutableByteView out,
+                                             Wait wait) {
+  for (std::shared_ptr<const Keeper::View> before;;) {
+    TRY_LET(const auto view, keeper_.view(number, wait));
+    if (!view) return false;
+    auto done = view->chain.read(offset, out, wait);
+    if (done || done.error().kind != Error::Kind::not_found || view == before) return done;
+    before = view;  // its pack may have been rewritten meanwhile: then there is a new view
+  }
 }
 
 Result<> CheckpointDisk::read(std::uint64_t offset, MutableByteView out) {

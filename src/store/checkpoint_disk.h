@@ -33,6 +33,7 @@ class CheckpointDisk final : public nbd::Device {
 
  private:
   Result<bool> read(std::uint64_t offset, MutableByteView out, Wait wait);
+  Result<bool> read_checkpoint(std::int64_t number, std::uint64_t offset, MutableByteView out, Wait wait);
   Keeper& keeper_;
 };
 

@@ -1,75 +1,71 @@
 #include "store/collector.h"
 
-#include <set>
-
-#include "store/catalogue.h"
+#include "store/repacker.h"
 
 namespace sprite::store {
 namespace {
 
-/// Walks maps and gathers the packs that they name. What two maps share is looked at once.
-class Walk {
- public:
-  explicit Walk(PackStore& packs) : packs_(packs) {}
-
-  Result<> visit(const PackName& pack, const ObjectPlace& place, unsigned level) {
-    if (!seen_.emplace(pack, place.offset).second) return {};
-    needed_.insert(pack);
-    TRY_LET(const Bytes bytes, packs_.read(pack, place));
-    TRY_LET(const Node node, Node::decode(bytes, level, pack));
-    for (const Entry& entry : node.entries) {
-      if (entry.kind != Entry::Kind::object) continue;
-      needed_.insert(node.pack_of(entry));
-      if (level > 0) TRY(visit(node.pack_of(entry), entry.place, level - 1));
+/// Removes what nothing needs; returns what else there is of which little is needed.
+Result<std::vector<PackLiveness>> remove_spent(PackStore& packs, const std::vector<Path>& volumes,
+                                               const CollectPolicy& policy, Collected& collected) {
+  LiveObjects live(packs);
+  for (const Path& directory : volumes) {
+    TRY_LET(const auto roots, roots_of(directory));
+    for (const Root& root : roots) TRY(live.add(root));
+  }
+  std::vector<PackName> spent;
+  std::vector<PackLiveness> sparse;
+  std::uint64_t bytes_spent = 0;
+  collected.packs_needed = collected.bytes_needed = 0;
+  TRY(packs.for_each([&](const PackName& name, std::uint64_t bytes, std::chrono::seconds age) -> Result<> {
+    if (live.needs(name)) {
+      ++collected.packs_needed;
+      collected.bytes_needed += bytes;
+      if (const PackLiveness pack{name, bytes, live.bytes(name)}; pack.live_bytes * 100 < bytes * policy.sparse_percent)
+        sparse.push_back(pack);
+    } else if (age >= policy.age_min) {
+      spent.push_back(name);
+      bytes_spent += bytes;
     }
     return {};
-  }
-  const std::set<PackName>& needed() const { return needed_; }
+  }));
+  if (collected.packs_needed != live.packs_needed())
+    return Error{Error::Kind::not_found,
+                 std::to_string(live.packs_needed() - collected.packs_needed) + " packs that are needed are missing"};
+  if (policy.dry_run == DryRun::no)
+    for (const PackName& name : spent) TRY(packs.remove(name));
+  collected.packs_removed += spent.size();
+  collected.bytes_removed += bytes_spent;
+  return sparse;
+}
 
- private:
-  PackStore& packs_;
-  std::set<std::pair<PackName, std::uint32_t>> seen_;
-  std::set<PackName> needed_;
-};
+/// As above, while nobody makes or names packs and everybody reads through what volume.db says.
+Result<std::vector<PackLiveness>> remove_spent_alone(PackStore& packs, const Volumes& volumes,
+                                                     const CollectPolicy& policy, Collected& collected) {
+  const std::unique_lock alone(packs.naming());
+  TRY(packs.tell_moved());
+  TRY_LET(const std::vector<Path> directories, volumes());
+  return remove_spent(packs, directories, policy, collected);
+}
 
-Result<> visit_volume(Walk& walk, const Path& directory) {
-  TRY_LET(Catalogue catalogue, Catalogue::open(directory));
-  TRY_LET(const auto layers, catalogue.layers());
-  for (const LayerRow& layer : layers)
-    if (layer.root)
-      TRY(walk.visit(layer.root->pack, {layer.root->offset, layer.root->length, layer.root->checksum},
-                     Node::levels - 1));
-  return {};
+Result<std::size_t> repack_shared(PackStore& packs, const Volumes& volumes, const std::vector<PackLiveness>& sparse,
+                                  std::uint64_t sparse_percent) {
+  const std::shared_lock naming(packs.naming());
+  TRY_LET(const std::vector<Path> directories, volumes());
+  return repack(packs, directories, sparse, sparse_percent);
 }
 
 }  // namespace
 
-Result<Collected> collect_packs(PackStore& packs, const Volumes& volumes, std::chrono::seconds age_min,
-                                DryRun dry_run) {
-  const std::unique_lock alone(packs.naming());
-  Walk walk(packs);
-  TRY_LET(const std::vector<Path> directories, volumes());
-  for (const Path& directory : directories) TRY(visit_volume(walk, directory));
+Result<Collected> collect_packs(PackStore& packs, const Volumes& volumes, const CollectPolicy& policy) {
   Collected collected;
-  std::size_t found = 0;
-  std::vector<PackName> spent;
-  TRY(packs.for_each([&](const PackName& name, std::uint64_t bytes, std::chrono::seconds age) -> Result<> {
-    if (walk.needed().contains(name)) {
-      ++found;
-      collected.bytes_needed += bytes;
-    } else if (age >= age_min) {
-      spent.push_back(name);
-      collected.bytes_removed += bytes;
-    }
-    return {};
-  }));
-  collected.packs_needed = walk.needed().size();
-  collected.packs_removed = spent.size();
-  if (found != walk.needed().size())
-    return Error{Error::Kind::not_found,
-                 std::to_string(walk.needed().size() - found) + " packs that are needed are missing"};
-  if (dry_run == DryRun::yes) return collected;
-  for (const PackName& name : spent) TRY(packs.remove(name));
+  TRY_LET(const auto sparse, remove_spent_alone(packs, volumes, policy, collected));
+  if (policy.dry_run == DryRun::yes || sparse.empty()) return collected;
+  auto emptied = repack_shared(packs, volumes, sparse, policy.sparse_percent);
+  if (!emptied && emptied.error().kind == Error::Kind::no_space) return collected;  // another time: it needs some first
+  TRY(emptied);
+  collected.packs_rewritten = *emptied;
+  if (collected.packs_rewritten > 0) TRY(remove_spent_alone(packs, volumes, policy, collected));
   return collected;
 }
 

@@ -62,8 +62,10 @@ Result<std::unique_ptr<Keeper>> Keeper::open(const Path& directory, const Path& 
   TRY_LET(Catalogue catalogue, Catalogue::open(directory));
   std::unique_ptr<Keeper> keeper(
       new Keeper(*std::move(lock), std::move(catalogue), runtime_directory, std::move(packs)));
-  TRY(keeper->remove_orphans());
-  TRY(keeper->open_layers());
+  TRY(keeper->locked([&] { return keeper->remove_orphans(); }));
+  // Following begins first: what is moved after the layers were read is told.
+  if (keeper->packs_) keeper->follower_.emplace(*keeper->packs_, [&keeper = *keeper] { return keeper.follow_moves(); });
+  TRY(keeper->locked([&] { return keeper->open_layers(); }));
   return keeper;
 }
 
@@ -84,6 +86,14 @@ Result<> Keeper::open_layers() {
   TRY_LET(layers.top, TopLayer::open(catalogue_.files(number, chain.front().id), runtime_directory_));
   disk_ = std::make_unique<Disk>(catalogue_.size_bytes(), std::move(layers));
   return {};
+}
+
+/// The collector has moved objects, and volume.db names others.
+Result<> Keeper::follow_moves() {
+  std::lock_guard one(changing_);
+  if (!disk_ || closed_) return {};
+  forget_views();
+  return refresh();
 }
 
 Result<Layers> Keeper::layers_for(std::span<const LayerRow> chain) {
@@ -328,10 +338,10 @@ Result<> Keeper::make_fork(const Path& directory, const std::vector<LayerRow>& r
 Result<bool> Keeper::seal() {
   std::lock_guard background(background_);
   if (!packs_) return Error{Error::Kind::invalid, "a disk without packs cannot be sealed"};
+  const std::shared_lock naming(packs_->naming());  // before looking: what we read through stays
   TRY_LET(const auto chain, chain_to_seal());
   if (chain.empty()) return false;
   TRY_LET(const Layers layers, locked([&] { return layers_for(chain); }));
-  const std::shared_lock naming(packs_->naming());
   TRY_LET(const Sealed sealed, seal_layer(*packs_, layers.lower.front()->states(), catalogue_.size_bytes(),
                                           chain_of(layers), layers.packed.get(), ending_));
   std::lock_guard one(changing_);

@@ -8,8 +8,8 @@
 /// After a transaction whose commit failed, what volume.db says is unknown until it is read again: no further change is
 /// made.
 ///
-/// Locks, in order: background_ (one of seal, fold, drop_local at a time; long), packs' naming, changing_ (volume.db
-/// and the disk's layers; short), the disk's gate.
+/// Locks, in order: background_ (one of seal, fold, drop_local at a time; long), packs' naming, the packs' followers,
+/// changing_ (volume.db and the disk's layers; short), the disk's gate.
 #include <atomic>
 #include <map>
 #include <mutex>
@@ -80,6 +80,7 @@ class Keeper {
         cache_(packs_ ? std::make_shared<PackCache>(packs_) : nullptr) {}
 
   Result<> open_layers();
+  Result<> follow_moves();
   Result<> remove_orphans();
   /// The layers to read through for `chain` (without the top): local ones down to the first that is not, and a map.
   Result<Layers> layers_for(std::span<const LayerRow> chain);
@@ -117,6 +118,7 @@ class Keeper {
   std::unique_ptr<Disk> disk_;
   std::optional<Spare> spare_;
   Locked<std::map<std::int64_t, std::shared_ptr<const View>>> views_;  ///< by checkpoint; forgotten when files go
+  std::optional<PackStore::Follower> follower_;  ///< the last member: what it calls uses the others
 };
 
 }  // namespace sprite::store

@@ -182,6 +182,22 @@ Result<> PackStore::for_each(
   return {};
 }
 
+PackStore::Follower::Follower(PackStore& packs, Follow follow) : packs_(packs) {
+  std::lock_guard hold(packs_.following_);
+  place_ = packs_.followers_.insert(packs_.followers_.end(), std::move(follow));
+}
+
+PackStore::Follower::~Follower() {
+  std::lock_guard hold(packs_.following_);
+  packs_.followers_.erase(place_);
+}
+
+Result<> PackStore::tell_moved() {
+  std::lock_guard hold(following_);
+  for (const Follow& follow : followers_) TRY(follow());
+  return {};
+}
+
 Result<> PackStore::remove(const PackName& pack) {
   std::lock_guard hold(mutex_);
   open_.erase(pack);

@@ -4,6 +4,7 @@
 /// A pack is durable before anything names it. An object is verified each time it is read: its length, zstd's checksum
 /// of its content, and that this is the checksum which whoever names it expects.
 #include <functional>
+#include <list>
 #include <map>
 #include <mutex>
 #include <set>
@@ -74,6 +75,22 @@ class PackStore {
   /// Held shared from before packs are put until a volume names them, and alone by the collector.
   std::shared_mutex& naming() { return naming_; }
 
+  /// What an open volume does when objects have been moved: from then on it reads through what volume.db says.
+  using Follow = std::function<Result<>()>;
+  /// Calls a Follow while it lives; its destructor waits for a call that is under way.
+  class Follower {
+   public:
+    Follower(PackStore& packs, Follow follow);
+    ~Follower();
+    Follower(const Follower&) = delete;
+
+   private:
+    PackStore& packs_;
+    std::list<Follow>::iterator place_;
+  };
+  /// Calls every Follower. The caller holds naming(). Errors: the first of theirs.
+  Result<> tell_moved();
+
  private:
   Path path(const PackName& name) const;
   Result<> make_folder(const Path& folder);
@@ -81,6 +98,8 @@ class PackStore {
 
   const Path directory_;
   std::shared_mutex naming_;
+  std::mutex following_;  ///< before any lock of a follower
+  std::list<Follow> followers_;
   std::mutex mutex_;
   std::map<PackName, std::shared_ptr<const Fd>> open_;
   std::set<std::string> folders_;  ///< known to exist durably

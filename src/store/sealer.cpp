@@ -1,58 +1,11 @@
 #include "store/sealer.h"
 
+#include "store/pack_sink.h"
+
 namespace sprite::store {
 namespace {
 
 constexpr std::uint64_t chunk_blocks = chunk_bytes / block_bytes;
-
-/// An object somewhere; the name is all zeros while its pack is being written.
-struct Reference {
-  PackName pack{};
-  ObjectPlace place{};
-};
-
-/// Gathers objects into packs.
-class PackSink {
- public:
-  explicit PackSink(PackStore& packs) : packs_(packs) {}
-
-  /// Makes sure that the next object will be in the same pack as those that are not named yet, or that all are named.
-  Result<> make_room() {
-    if (writer_.has_room_for(object_bytes_max)) return {};
-    return finish();
-  }
-  Result<ObjectPlace> add(ByteView content) { return writer_.add(content); }
-  void drop_last(const ObjectPlace& last) { writer_.drop_last(last); }
-  /// A reference to an object of the pack being written; it gets its name from finish().
-  std::size_t remember(const ObjectPlace& place) {
-    references_.push_back({{}, place});
-    return references_.size() - 1;
-  }
-  const Reference& reference(std::size_t index) const { return references_[index]; }
-  Result<> finish() {
-    if (writer_.empty()) return {};
-    const Bytes bytes = writer_.take();
-    TRY_LET(const PackName name, packs_.put(bytes));
-    for (; named_ < references_.size(); ++named_) references_[named_].pack = name;
-    packed_bytes_ += bytes.size();
-    return {};
-  }
-  std::uint64_t packed_bytes() const { return packed_bytes_; }
-
- private:
-  PackStore& packs_;
-  PackWriter writer_;
-  std::vector<Reference> references_;
-  std::size_t named_ = 0;
-  std::uint64_t packed_bytes_ = 0;
-};
-
-/// What an entry of a node under construction will be.
-struct NewEntry {
-  Entry::Kind kind = Entry::Kind::absent;
-  Reference old{};                     ///< of an object that exists
-  std::optional<std::size_t> added{};  ///< of an object in the sink
-};
 
 class Sealing {
  public:
@@ -73,7 +26,7 @@ class Sealing {
       TRY_LET(sealed, write(std::vector<NewEntry>(Node::fanout, sealed), Node::levels - 1));  // a root is always a node
     }
     TRY(sink_.finish());
-    const Reference at = sealed.added ? sink_.reference(*sealed.added) : sealed.old;
+    const Reference at = sink_.reference(sealed);
     result_.root = {at.pack, at.place.offset, at.place.length, at.place.checksum};
     result_.packed_bytes = sink_.packed_bytes();
     return result_;
@@ -105,12 +58,6 @@ class Sealing {
     return changed ? write(entries, level - 1) : Result<NewEntry>(old);
   }
 
-  static NewEntry from_node(const Node& node, std::size_t i) {
-    const Entry& entry = node.entries[i];
-    if (entry.kind != Entry::Kind::object) return {entry.kind, {}, {}};
-    return {entry.kind, {node.pack_of(entry), entry.place}, {}};
-  }
-
   static bool differs(const NewEntry& before, const NewEntry& after) {
     return after.added || before.kind != after.kind;
   }
@@ -135,27 +82,14 @@ class Sealing {
       }
     }
     ++result_.chunks_written;
-    return NewEntry{Entry::Kind::object, {}, sink_.remember(place)};
+    return sink_.remember(place);
   }
 
   /// Writes a node, or says it in one entry if all of it is zero.
   Result<NewEntry> write(const std::vector<NewEntry>& entries, unsigned level) {
     const auto zero = [](const NewEntry& each) { return each.kind == Entry::Kind::zero; };
     if (level < Node::levels - 1 && std::ranges::all_of(entries, zero)) return entries.front();
-    TRY(sink_.make_room());
-    Node node{.level = level};
-    std::map<PackName, std::uint16_t> index;
-    for (std::size_t i = 0; i < Node::fanout; ++i) {
-      node.entries[i].kind = entries[i].kind;
-      if (entries[i].kind != Entry::Kind::object) continue;
-      const Reference at = entries[i].added ? sink_.reference(*entries[i].added) : entries[i].old;
-      const auto [known, is_new] = index.emplace(at.pack, static_cast<std::uint16_t>(node.packs.size()));
-      if (is_new) node.packs.push_back(at.pack);
-      node.entries[i].pack = known->second;
-      node.entries[i].place = at.place;
-    }
-    TRY_LET(const ObjectPlace place, sink_.add(node.encode()));
-    return NewEntry{Entry::Kind::object, {}, sink_.remember(place)};
+    return sink_.add_node(entries, level);
   }
 
   PackSink sink_;

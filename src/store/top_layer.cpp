@@ -57,7 +57,8 @@ Result<std::unique_ptr<TopLayer>> TopLayer::open(const LayerFiles& files, const 
   TRY_LET(std::optional<Fd> twin, find_twin(twin_path, twin_header));
   if (twin) {
     // States that the killed process wrote and did not sync look durable to us and are not.
-    if (::fdatasync(durable.file.get()) != 0) return system_error("cannot make '" + durable.path.string() + "' durable");
+    if (::fdatasync(durable.file.get()) != 0)
+      return system_error("cannot make '" + durable.path.string() + "' durable");
   } else {
     std::ranges::copy(random_bytes(sizeof(LayerId)), twin_header.instance.begin());
     TRY_LET(twin, make_twin(twin_path, twin_header, durable));

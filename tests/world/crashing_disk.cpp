@@ -17,6 +17,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -52,6 +53,14 @@ struct Disk {
 };
 Disk disk;
 
+/// A bug in the order of two syncs: that of `early` files takes effect only behind the next one of `late` files, or
+/// before the next change of any others.
+struct Swap {
+  std::string_view name, early, late;  ///< parts of the files' paths
+};
+constexpr Swap swaps[] = {{"bits-before-data", ".img", ".bits"}, {"rows-before-packs", "/packs/", "volume.db"}};
+const Swap* planted = nullptr;
+
 int raw_open(const char* path, int flags, mode_t mode = 0) {
   return static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, flags, mode));
 }
@@ -75,6 +84,33 @@ void note(Kind kind, std::uint64_t inode, std::uint64_t value, const std::string
   if (raw_write(disk.log, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
     broken("crashing disk's log");
 }
+
+/// Syncs that a planted bug delays.
+std::vector<std::pair<Kind, std::uint64_t>> delayed;
+
+void end_delay() {
+  for (const auto& [kind, inode] : std::exchange(delayed, {})) note(kind, inode, 0);
+}
+
+std::string path_of(int fd) {
+  char target[PATH_MAX];
+  const std::string link = "/proc/self/fd/" + std::to_string(fd);
+  const ssize_t length = ::readlink(link.c_str(), target, sizeof target);
+  return length < 0 ? std::string() : std::string(target, static_cast<std::size_t>(length));
+}
+
+bool holds(const std::string& path, std::string_view part) { return path.find(part) != std::string::npos; }
+
+/// Before a change of a file: only what comes too early lets a delay go on.
+void before_change(const std::string& path) {
+  if (!delayed.empty() && !holds(path, planted->late)) end_delay();
+}
+void before_change(int fd) {
+  if (!delayed.empty()) before_change(path_of(fd));
+}
+
+/// Whether this sync is one that a planted bug delays.
+bool is_early(int fd) { return planted && holds(path_of(fd), planted->early); }
 
 bool watched(const char* path) { return disk.on && std::string_view(path).starts_with(disk.root); }
 
@@ -285,6 +321,7 @@ int open64(const char* path, int flags, ...) {
   const bool creates = watched(path) && (flags & O_CREAT) != 0 && ::lstat(path, &info) != 0;
   if (!creates) return raw_open(path, flags, mode);
   if (is_full()) return -1;
+  before_change(path);
   const bool crashes = due_behind();
   const int fd = raw_open(path, flags, mode);
   if (fd >= 0) note_name(Kind::created, path);
@@ -299,6 +336,7 @@ ssize_t pwrite64(int fd, const void* data, size_t count, off_t offset) {
     count = disk.random() % (count / sector_bytes + 1) * sector_bytes;  // some of it may have fitted in
     if (count == 0) return -1;
   }
+  before_change(fd);
   const bool crashes = due_behind();
   remember_sectors(fd, inode, static_cast<std::uint64_t>(offset), count);
   if (crashes && count > sector_bytes) count = disk.random() % (count / sector_bytes + 1) * sector_bytes;
@@ -319,6 +357,7 @@ int ftruncate64(int fd, off_t size) {
   const std::uint64_t inode = watched_inode(fd);
   if (inode == 0) return static_cast<int>(::syscall(SYS_ftruncate, fd, size));
   if (is_full()) return -1;
+  before_change(fd);
   const bool crashes = due_behind();
   struct stat info {};
   ::fstat(fd, &info);
@@ -333,6 +372,7 @@ int ftruncate64(int fd, off_t size) {
 int fallocate64(int fd, int mode, off_t offset, off_t length) {
   const std::uint64_t inode = watched_inode(fd);
   if (inode == 0) return static_cast<int>(::syscall(SYS_fallocate, fd, mode, offset, length));
+  before_change(fd);
   const bool crashes = due_behind();
   remember_sectors(fd, inode, static_cast<std::uint64_t>(offset), static_cast<std::uint64_t>(length));
   const int result = static_cast<int>(::syscall(SYS_fallocate, fd, mode, offset, length));
@@ -344,9 +384,17 @@ int fdatasync(int fd) {
   bool is_directory = false;
   const std::uint64_t inode = watched_inode(fd, &is_directory);
   if (inode == 0) return 0;  // nothing of this program has to survive the real host
+  const Kind kind = is_directory ? Kind::directory_sync : Kind::sync;
+  const bool early = is_early(fd);
+  if (!early) before_change(fd);
   const bool crashes = due_behind();
-  note(is_directory ? Kind::directory_sync : Kind::sync, inode, 0);
+  if (early) {
+    delayed.emplace_back(kind, inode);
+  } else {
+    note(kind, inode, 0);
+  }
   if (crashes) crash();
+  if (!early) end_delay();
   return 0;
 }
 int fsync(int fd) { return fdatasync(fd); }
@@ -364,6 +412,7 @@ int rename(const char* from, const char* to) noexcept {
 
 int link(const char* from, const char* to) noexcept {
   if (!watched(to)) return static_cast<int>(::syscall(SYS_link, from, to));
+  before_change(to);
   const bool crashes = due_behind();
   const int result = static_cast<int>(::syscall(SYS_link, from, to));
   if (result == 0) note_name(Kind::created, to);
@@ -374,6 +423,7 @@ int link(const char* from, const char* to) noexcept {
 int unlink(const char* path) noexcept {
   struct stat info {};
   if (!watched(path) || ::lstat(path, &info) != 0) return raw_unlink(path);
+  before_change(path);
   const bool crashes = due_behind();
   note_name(Kind::removed, path, bury(path));
   if (crashes) crash();
@@ -400,6 +450,15 @@ void start_crashing_disk(const std::filesystem::path& root, const std::filesyste
 
 void set_disk_full(std::uint64_t n) { disk.full_one_in = n; }
 
-void crash_now() { crash(); }
+bool plant(const std::string& bug) {
+  for (const Swap& swap : swaps)
+    if (swap.name == bug) planted = &swap;
+  return planted != nullptr;
+}
+
+void crash_now() {
+  end_delay();
+  crash();
+}
 
 }  // namespace sprite::test

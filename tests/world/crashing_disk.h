@@ -7,6 +7,7 @@
 /// process had not synced can still be lost by the next one's loss of power.
 #include <cstdint>
 #include <filesystem>
+#include <string>
 
 namespace sprite::test {
 
@@ -24,6 +25,10 @@ void start_crashing_disk(const std::filesystem::path& root, const std::filesyste
 
 /// From now on one in `n` of the changes that need space finds none (0: all find some).
 void set_disk_full(std::uint64_t n);
+
+/// From now on the disk behaves as if the store had a bug of that name in the order of its syncs (store_world.cpp lists
+/// them). False if there is none of that name.
+bool plant(const std::string& bug);
 
 /// Crashes now, as start_crashing_disk() said (not for none).
 [[noreturn]] void crash_now();

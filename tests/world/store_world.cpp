@@ -1,6 +1,11 @@
 // A seeded world: random operations on a volume, with crashes, against a model.
 //
-//   store_world [FIRST [LAST]]    seeds; default 1 to 200. Prints the first that fails, and how to run it again.
+//   store_world [--plant BUG] [FIRST [LAST]]
+//
+// runs seeds, by default 1 to 200, and prints the first that fails and how to run it again. With a planted bug (the
+// disk then behaves as if the store synced in the wrong order) it succeeds if one fails:
+//   bits-before-data   a layer's block states are durable before the data that they speak of
+//   rows-before-packs  volume.db names a pack before the pack is durable
 //
 // One seed is several rounds. In each, a process opens the volume, compares it with what the model allows after the
 // round before, and goes on until it is killed, loses power (see crashing_disk.h), or ends. The last round has no crash
@@ -58,7 +63,7 @@ using Kind = Operation::Kind;
 /// What a process tells its parent, whatever becomes of it.
 struct Shared {
   bool verified, pending_happened;
-  std::uint64_t begun, done;
+  std::uint64_t begun, done, packs_rewritten;
   char message[512];
   Value actual[sectors];
 };
@@ -96,8 +101,8 @@ std::uint64_t somewhere(std::mt19937_64& random) {
 }
 
 Operation World::next(std::mt19937_64& random) {
-  static constexpr int weights[] = {6, 30, 6, 12, 3, 6, 2, 3, 2, 8, 6, 2, 2, 2};
-  int choice = static_cast<int>(random() % 90);
+  static constexpr int weights[] = {6, 30, 6, 12, 3, 6, 3, 3, 2, 9, 6, 3, 6, 2};
+  int choice = static_cast<int>(random() % 97);
   Operation operation;
   int kind = 0;
   while (choice >= weights[kind]) choice -= weights[kind++];
@@ -302,9 +307,9 @@ void Player::perform(const Operation& operation) {
 void Player::collect() {
   std::vector<Path> volumes{place_.volume()};
   for (const auto& [name, ignored] : world_.forks) volumes.push_back(place_.fork(name));
-  must(collect_packs(
-           *packs_, [&] { return Result<std::vector<Path>>(volumes); }, std::chrono::seconds(0), DryRun::no),
-       "collect");
+  const Collected collected = must(
+      collect_packs(*packs_, [&] { return Result<std::vector<Path>>(volumes); }, {.sparse_percent = 80}), "collect");
+  shared->packs_rewritten += collected.packs_rewritten;
 }
 
 void Player::look_at_everything() {
@@ -384,7 +389,8 @@ std::optional<Operation> follow(World& world, Crash before, const std::optional<
 
 /// What a run has seen, so that nobody takes an empty one for a good one.
 struct Tally {
-  std::uint64_t operations = 0, ends = 0, kills = 0, power_losses = 0, in_an_operation = 0, in_open = 0;
+  std::uint64_t operations = 0, ends = 0, kills = 0, power_losses = 0, in_an_operation = 0, in_open = 0,
+                packs_rewritten = 0;
 };
 
 /// Empty if all went well, else what did not.
@@ -433,6 +439,7 @@ std::string run_seed(std::uint64_t seed, Tally& tally) {
     }
     ++(crash == Crash::none ? tally.ends : crash == Crash::kill ? tally.kills : tally.power_losses);
     tally.operations += shared->done;
+    tally.packs_rewritten += shared->packs_rewritten;
     tally.in_an_operation += shared->begun > shared->done ? 1 : 0;
     tally.in_open += shared->verified ? 0 : 1;
     pending = follow(world, before, pending, round_seed);
@@ -441,22 +448,43 @@ std::string run_seed(std::uint64_t seed, Tally& tally) {
   return {};
 }
 
-}  // namespace
-
-int main(int count, char** arguments) {
-  const std::uint64_t first = count > 1 ? std::strtoull(arguments[1], nullptr, 10) : 1;
-  const std::uint64_t last = count > 2 ? std::strtoull(arguments[2], nullptr, 10) : count > 1 ? first : 200;
-  shared =
-      static_cast<Shared*>(::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+/// Whether all of these seeds do well; prints the first that does not.
+bool run_seeds(std::uint64_t first, std::uint64_t last, const std::string& program) {
   Tally tally;
   for (std::uint64_t seed = first; seed <= last; ++seed) {
     const std::string failure = run_seed(seed, tally);
     if (failure.empty()) continue;
-    std::printf("seed %llu failed: %s\nrun it again: %s %llu\n", static_cast<unsigned long long>(seed), failure.c_str(),
-                arguments[0], static_cast<unsigned long long>(seed));
-    return 1;
+    fmt::print("seed {} failed: {}\nrun it again: {} {}\n", seed, failure, program, seed);
+    return false;
   }
-  std::printf("seeds %llu to %llu: all well\n", static_cast<unsigned long long>(first),
-              static_cast<unsigned long long>(last));
-  return 0;
+  fmt::print(
+      "seeds {} to {}: all well; {} operations, {} processes that ended, {} killed, {} without power ({} of them in an"
+      " operation, {} in open), {} packs rewritten\n",
+      first, last, tally.operations, tally.ends, tally.kills, tally.power_losses, tally.in_an_operation, tally.in_open,
+      tally.packs_rewritten);
+  return true;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  std::vector<std::string> words(arguments, arguments + count);
+  std::string program = words[0];
+  bool planted = false;
+  if (words.size() > 2 && words[1] == "--plant") {
+    planted = plant(words[2]);
+    if (!planted) {
+      fmt::print(stderr, "no bug is called {}\n", words[2]);
+      return 2;
+    }
+    program += " --plant " + words[2];
+    words.erase(words.begin() + 1, words.begin() + 3);
+  }
+  const auto number = [&](std::size_t i) { return std::strtoull(words[i].c_str(), nullptr, 10); };
+  const std::uint64_t first = words.size() > 1 ? number(1) : 1;
+  const std::uint64_t last = words.size() > 2 ? number(2) : words.size() > 1 ? first : 200;
+  shared =
+      static_cast<Shared*>(::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  const bool well = run_seeds(first, last, program);
+  return well == planted ? 1 : 0;
 }
