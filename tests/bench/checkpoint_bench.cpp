@@ -1,6 +1,8 @@
-// Host-side time of checkpoint, restore and fork, at several amounts of data and of kept checkpoints:
-//   checkpoint_bench DIRECTORY [GIGABYTES,... [CHECKPOINTS,...]]
-// The data is a full map (every entry names a chunk) without the 50 GB themselves. Prints medians in ms.
+// Host-side time of checkpoint, restore and fork of volumes with much data and many checkpoints.
+//   checkpoint_bench make DIRECTORY GIGABYTES CHECKPOINTS    makes a volume; best on a tmpfs, then to be copied
+//   checkpoint_bench measure ROUNDS DIRECTORY...             by turns; prints "DIRECTORY what ms ms ms ..."
+// The data is a full map (every entry names a chunk) without the bytes themselves. What the daemon's upkeep does
+// between two checkpoints (prepare, seal, fold) is done here, too, and not measured.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -61,11 +63,6 @@ Root full_map(PackStore& packs, std::uint64_t chunks) {
   return {pack, below.front().second.offset, below.front().second.length, below.front().second.checksum};
 }
 
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
-}
-
 template <class Work>
 double time_ms(Work work) {
   const auto begun = Clock::now();
@@ -73,83 +70,113 @@ double time_ms(Work work) {
   return std::chrono::duration<double, std::milli>(Clock::now() - begun).count();
 }
 
-struct Row {
-  double checkpoint = 0, restore = 0, fork = 0;
-};
+/// What upkeep does when nobody waits.
+void keep_up(Volume& volume) {
+  must(volume.prepare());
+  while (must(volume.fold(UpkeepPolicy{}.layers_max)) || must(volume.seal())) {
+  }
+}
 
-Row measure(const Path& directory, std::uint64_t gigabytes, int checkpoints) {
-  constexpr std::uint64_t size = 100 * GiB;
-  must(remove_tree(directory));
-  const Path runtime = directory / "runtime", sprite = directory / "sprite";
-  must(make_directories(runtime));
-  must(make_directories(sprite));
-  must(::truncate((must(open_file(directory / "image", O_RDWR | O_CREAT)), directory / "image").c_str(), size) == 0
-           ? Result<>()
-           : system_error("image"));
-  must(Volume::create(sprite, directory / "image", size));
-  auto packs = std::make_shared<PackStore>(directory / "packs");
-  const std::uint64_t chunks = gigabytes * GiB / chunk_bytes;
-  {
-    auto volume = must(Volume::open(sprite, runtime, packs));
-    must(volume->cut());
-    must(volume->close());
-    Catalogue catalogue = must(Catalogue::open(sprite));
-    auto transaction = must(catalogue.begin());
-    must(catalogue.set_root(1, full_map(*packs, chunks)));
-    must(std::move(transaction).commit());
+class Subject {
+ public:
+  explicit Subject(Path directory)
+      : directory_(std::move(directory)),
+        gigabytes_(std::strtoull(must(read_file(directory_ / "gigabytes")).c_str(), nullptr, 10)) {
+    must(make_directories(directory_ / "runtime"));
+    volume_ = must(
+        Volume::open(directory_ / "sprite", directory_ / "runtime", std::make_shared<PackStore>(directory_ / "packs")));
   }
-  auto volume = must(Volume::open(sprite, runtime, packs));
-  std::mt19937_64 random(2);
-  const Bytes block(4096, std::byte{7});
-  Row row;
-  std::vector<double> checkpoint_times, restore_times, fork_times;
-  for (int i = 0; i < checkpoints + 20; ++i) {
-    for (int j = 0; j < 4; ++j) must(volume->write(random() % (gigabytes * GiB / 4096) * 4096, block));
-    must(volume->prepare());
-    const double took = time_ms([&] { must(volume->checkpoint("")); });
-    if (i >= checkpoints) checkpoint_times.push_back(took);
-    must(volume->seal());
-    must(volume->fold(8));
+
+  static void make(const Path& directory, std::uint64_t gigabytes, std::uint64_t checkpoints) {
+    constexpr std::uint64_t size = 100 * GiB;
+    must(remove_tree(directory));
+    must(make_directories(directory / "runtime"));
+    must(make_directories(directory / "sprite"));
+    must(write_file_atomically(directory / "gigabytes", std::to_string(gigabytes)));
+    const Fd image = must(open_file(directory / "image", O_RDWR | O_CREAT));
+    must(::ftruncate(image.get(), size) == 0 ? Result<>() : system_error("cannot size the image"));
+    must(Volume::create(directory / "sprite", directory / "image", size));
+    auto packs = std::make_shared<PackStore>(directory / "packs");
+    {
+      auto volume = must(Volume::open(directory / "sprite", directory / "runtime", packs));
+      must(volume->cut());
+      must(volume->close());
+      Catalogue catalogue = must(Catalogue::open(directory / "sprite"));
+      auto transaction = must(catalogue.begin());
+      must(catalogue.set_root(1, full_map(*packs, gigabytes * GiB / chunk_bytes)));
+      must(std::move(transaction).commit());
+    }
+    Subject subject(directory);
+    for (std::uint64_t i = 0; i < checkpoints; ++i) {
+      subject.write_a_little();
+      must(subject.volume_->checkpoint(""));
+      keep_up(*subject.volume_);
+    }
+    must(subject.volume_->close());
   }
-  for (int i = 0; i < 9; ++i) {
-    must(volume->prepare());
-    const Path fork = directory / ("fork" + std::to_string(i));
-    fork_times.push_back(time_ms([&] {
+
+  /// One of each; what was made is removed, so that the next round finds the same.
+  void round() {
+    write_a_little();
+    keep_up(*volume_);
+    Checkpoint made;
+    checkpoints_.push_back(time_ms([&] { made = must(volume_->checkpoint("")); }));
+    keep_up(*volume_);
+    const Path fork = directory_ / "fork";
+    write_a_little();
+    forks_.push_back(time_ms([&] {
       must(make_directories(fork));
-      must(volume->fork(fork));
+      must(volume_->fork(fork));
     }));
-    must(volume->prepare());
-    const auto number = static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(checkpoints));
-    restore_times.push_back(time_ms([&] { must(volume->restore(number)); }));
+    must(remove_tree(fork));
+    keep_up(*volume_);
+    write_a_little();
+    Checkpoint before;
+    restores_.push_back(time_ms([&] { before = must(volume_->restore(made.number)); }));
+    must(volume_->remove_checkpoint(before.number));
+    must(volume_->remove_checkpoint(made.number));
+    keep_up(*volume_);
   }
-  return {median(checkpoint_times), median(restore_times), median(fork_times)};
-}
 
-std::vector<std::uint64_t> numbers(const char* text) {
-  std::vector<std::uint64_t> values;
-  for (char* at = const_cast<char*>(text); *at;) {
-    values.push_back(std::strtoull(at, &at, 10));
-    if (*at == ',') ++at;
+  void print() const {
+    const auto line = [&](const char* what, const std::vector<double>& times) {
+      fmt::print("{} {} {:.3f}\n", directory_.string(), what, fmt::join(times, " "));
+    };
+    line("checkpoint", checkpoints_);
+    line("fork", forks_);
+    line("restore", restores_);
   }
-  return values;
-}
+
+ private:
+  void write_a_little() {
+    const Bytes block(4096, static_cast<std::byte>(random_()));
+    for (int i = 0; i < 4; ++i) must(volume_->write(random_() % (gigabytes_ * GiB / 4096) * 4096, block));
+  }
+
+  const Path directory_;
+  const std::uint64_t gigabytes_;
+  std::shared_ptr<Volume> volume_;
+  std::mt19937_64 random_{2};
+  std::vector<double> checkpoints_, forks_, restores_;
+};
 
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count < 2) {
-    std::fputs("usage: checkpoint_bench DIRECTORY [GIGABYTES,... [CHECKPOINTS,...]]\n", stderr);
-    return 2;
+  const std::vector<std::string> words(arguments + 1, arguments + count);
+  const auto number = [&](std::size_t i) { return std::strtoull(words[i].c_str(), nullptr, 10); };
+  if (words.size() == 4 && words[0] == "make") {
+    Subject::make(words[1], number(2), number(3));
+    return 0;
   }
-  fmt::print("{:>8} {:>12} {:>14} {:>11} {:>8}   (ms, median)\n", "data", "checkpoints", "checkpoint", "restore",
-             "fork");
-  for (const std::uint64_t gigabytes : numbers(count > 2 ? arguments[2] : "1,10,50"))
-    for (const std::uint64_t checkpoints : numbers(count > 3 ? arguments[3] : "1,100,1000")) {
-      const Row row = measure(Path(arguments[1]) / "checkpoint-bench", gigabytes, static_cast<int>(checkpoints));
-      fmt::print("{:>6} GB {:>12} {:>14.2f} {:>11.2f} {:>8.2f}\n", gigabytes, checkpoints, row.checkpoint, row.restore,
-                 row.fork);
-      std::fflush(stdout);
-    }
-  must(remove_tree(Path(arguments[1]) / "checkpoint-bench"));
-  return 0;
+  if (words.size() > 2 && words[0] == "measure") {
+    std::vector<std::unique_ptr<Subject>> subjects;
+    for (std::size_t i = 2; i < words.size(); ++i) subjects.push_back(std::make_unique<Subject>(words[i]));
+    for (std::uint64_t round = 0; round < number(1); ++round)
+      for (const auto& subject : subjects) subject->round();
+    for (const auto& subject : subjects) subject->print();
+    return 0;
+  }
+  std::fputs("usage: checkpoint_bench make DIRECTORY GIGABYTES CHECKPOINTS | measure ROUNDS DIRECTORY...\n", stderr);
+  return 2;
 }
