@@ -35,7 +35,7 @@ unit: build ## unit and contract tests only
 functional: build ## functional tests on real VMs only; ONLY=name runs those whose name holds it
 	@tests/functional/run $(ONLY)
 
-SANITIZED ?= base|meta|nbd|store|channel|http|wire|api|agent
+SANITIZED ?= base|settings|bucket|meta|nbd|store|channel|http|image|vm|wire|sprite|api|daemon|cli|agent
 SANITIZED_TARGETS = $(addprefix test_,$(subst |, ,$(SANITIZED)))
 
 sanitize: deps ## unit tests under AddressSanitizer and UndefinedBehaviorSanitizer; SANITIZED="cli|vm" names folders
