@@ -13,6 +13,7 @@
 #include "agent/routes.h"
 #include "agent/virtual_machine.h"
 #include "base/log.h"
+#include "base/unix_socket.h"
 #include "channel/link.h"
 
 namespace sprite::agent {
@@ -66,7 +67,7 @@ class ChannelServer {
 /// Accepts every user's connections (http::Server::listen() takes only our own).
 asio::awaitable<void> serve_inside(asio::any_io_executor executor, http::Server& server) {
   const Path path = inside_folder / "api.sock";
-  auto listening = http::listen_unix(path);
+  auto listening = listen_unix(path);
   if (!listening || ::chmod(path.c_str(), 0666) != 0) {
     log::error("there is no /.sprite/api.sock: {}", listening ? "chmod" : log::one_line(listening.error()));
     co_return;
@@ -105,7 +106,7 @@ int run_agent(Modules modules) {
 int run_plain_agent(const Path& path) {
   asio::io_context io(1);
   auto machine = PlainMachine::start(io.get_executor());
-  auto listening = http::listen_unix(path);
+  auto listening = listen_unix(path);
   if (!machine || !listening) {
     log::error("{}", log::one_line(machine ? listening.error() : machine.error()));
     return 1;

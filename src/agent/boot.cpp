@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "agent/control_groups.h"
+#include "base/directory.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -124,10 +125,9 @@ void forget_disk() {
 Result<Fd> open_channel_port() {
   const Path ports = "/sys/class/virtio-ports";
   for (int attempt = 0; attempt < 1000; ++attempt) {
-    std::error_code ignored;
-    for (const auto& port : std::filesystem::directory_iterator(ports, ignored)) {
-      const auto name = read_file(port.path() / "name", 4096);
-      if (name && trim(*name) == port_name) return open_file("/dev" / port.path().filename(), O_RDWR | O_NONBLOCK);
+    for (const Path& port : entries_of(ports)) {
+      const auto name = read_file(port / "name", 4096);
+      if (name && trim(*name) == port_name) return open_file("/dev" / port.filename(), O_RDWR | O_NONBLOCK);
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }

@@ -24,7 +24,8 @@ std::vector<char*> pointers(const std::vector<std::string>& argv) {
   return raw;
 }
 
-/// In the child: moves the three descriptors to 0, 1 and 2 and becomes the program; reports errno through `report` if it cannot.
+/// In the child: moves the three descriptors to 0, 1 and 2 and becomes the program; reports errno through `report` if
+/// it cannot.
 [[noreturn]] void become(const Path& program, char* const* argv, std::array<int, 3> stdio, int report) {
   for (int i = 0; i < 3; ++i)
     if (::dup2(stdio[static_cast<std::size_t>(i)], i) < 0) std::_Exit(127);
@@ -60,7 +61,8 @@ Result<> collect(Fd out, Fd err, Finished& finished, Clock::time_point deadline)
   while (polled[0].fd >= 0 || polled[1].fd >= 0) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
     if (left <= 0) return Error{Error::Kind::unavailable, "time is up"};
-    if (::poll(polled.data(), polled.size(), static_cast<int>(std::min<std::int64_t>(left, 60000))) < 0 && errno != EINTR)
+    if (::poll(polled.data(), polled.size(), static_cast<int>(std::min<std::int64_t>(left, 60000))) < 0 &&
+        errno != EINTR)
       return system_error("cannot poll");
     if (polled[0].revents != 0 && !drain(out.get(), finished.out)) polled[0].fd = -1;
     if (polled[1].revents != 0 && !drain(err.get(), finished.err)) polled[1].fd = -1;
@@ -76,9 +78,11 @@ Result<Path> find_program(const std::string& name) {
     return system_error("cannot run '" + name + "'");
   }
   const char* path = std::getenv("PATH");
+  std::error_code ignored;
   for (const std::string& folder : split(std::string(path ? path : "/usr/bin:/bin") + ":/usr/sbin:/sbin", ':')) {
     const Path candidate = Path(folder.empty() ? "." : folder) / name;
-    if (::access(candidate.c_str(), X_OK) == 0 && std::filesystem::is_regular_file(candidate)) return candidate;
+    if (::access(candidate.c_str(), X_OK) == 0 && std::filesystem::is_regular_file(candidate, ignored))
+      return candidate;
   }
   return Error{Error::Kind::not_found, "program '" + name + "' is not installed"};
 }
@@ -104,7 +108,8 @@ Result<Finished> run_process(const std::vector<std::string>& argv, std::chrono::
   auto collected = collect(std::move(out.read_end), std::move(err.read_end), finished, Clock::now() + limit);
   if (!collected) ::kill(pid, SIGKILL);
   finished.exit_status = wait_for(pid);
-  if (!collected) return std::move(collected).error().within("'" + argv[0] + "' did not finish in " + format_duration(limit));
+  if (!collected)
+    return std::move(collected).error().within("'" + argv[0] + "' did not finish in " + format_duration(limit));
   int failure = 0;
   if (::read(report.read_end.get(), &failure, sizeof failure) == sizeof failure)
     return system_error("cannot run '" + argv[0] + "'", failure);

@@ -5,17 +5,16 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
-#include <cstring>
 #include <thread>
 
 #include "base/process.h"
 #include "base/text.h"
+#include "base/unix_socket.h"
 #include "settings/daemon_record.h"
 
 namespace sprite::cli {
@@ -116,20 +115,15 @@ void wait_until_gone(pid_t pid) {
 Result<std::optional<pid_t>> find_daemon(const settings::Settings& settings) {
   TRY(check_owner(settings.runtime_dir));
   const Path path = settings::daemon_socket(settings.runtime_dir);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.native().size() >= sizeof address.sun_path)
-    return Error{Error::Kind::invalid, "the path '" + path.string() + "' is too long for a socket"};
-  std::memcpy(address.sun_path, path.c_str(), path.native().size());
-  const Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!socket) return system_error("cannot make a socket");
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    if (errno == ENOENT || errno == ECONNREFUSED) return std::optional<pid_t>{};
-    return system_error("cannot connect to '" + path.string() + "'");
+  const auto socket = connect_unix(path, Blocking::yes);
+  if (!socket) {
+    const Error::Kind kind = socket.error().kind;
+    if (kind == Error::Kind::not_found || kind == Error::Kind::unavailable) return std::optional<pid_t>{};
+    return socket.error();
   }
   ucred peer{};
   socklen_t size = sizeof peer;
-  if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+  if (::getsockopt(socket->get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
     return system_error("cannot identify the daemon");
   if (peer.uid != ::geteuid()) return squatted(path);
   if (is_ending(peer.pid)) {

@@ -1,10 +1,8 @@
 #include "daemon/instance.h"
 
-#include <sys/socket.h>
-#include <sys/un.h>
-
 #include <thread>
 
+#include "base/unix_socket.h"
 #include "settings/daemon_record.h"
 
 namespace sprite::daemon {
@@ -21,14 +19,7 @@ Result<> make_memory_directory(const Path& path) {
   return make_private_directory(path);
 }
 
-bool answers(const Path& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.native().size() >= sizeof address.sun_path) return false;
-  path.native().copy(address.sun_path, path.native().size());
-  const Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-}
+bool answers(const Path& path) { return connect_unix(path, Blocking::yes).has_value(); }
 
 /// The lock; nothing if a daemon that answers has it, or one that neither answers nor ends within `patience`.
 Result<std::optional<FileLock>> take_lock(const settings::Settings& settings, std::chrono::milliseconds patience) {

@@ -1,6 +1,5 @@
 // connect(): apart from the rest, so that a static program that only serves does not pull in name resolution.
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
@@ -12,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include "base/unix_socket.h"
 #include "http/client.h"
 
 namespace sprite::http {
@@ -68,8 +68,7 @@ asio::awaitable<Result<std::vector<Address>>> resolve(std::string host, std::uin
 asio::awaitable<Result<Stream>> connect(Endpoint endpoint) {
   if (!endpoint.unix_socket.empty()) {
     const std::string path = endpoint.unix_socket.string();
-    if (path.size() >= sizeof(sockaddr_un::sun_path))
-      co_return Error{Error::Kind::invalid, fmt::format("the socket path '{}' is too long", path)};
+    CO_TRY(unix_address(path));
     const Address address{asio::local::stream_protocol::endpoint(path)};
     co_return co_await connect_to(address, path);
   }

@@ -1,11 +1,8 @@
-// Sockets: as Streams, and listening ones.
+// Sockets as Streams, and the listening one on 127.0.0.1.
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include <boost/asio/generic/stream_protocol.hpp>
 
@@ -42,33 +39,6 @@ class SocketTransport final : public Transport {
   asio::generic::stream_protocol::socket socket_;
 };
 
-Result<sockaddr_un> unix_address(const Path& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const std::string text = path.string();
-  if (text.size() >= sizeof(address.sun_path))
-    return Error{Error::Kind::invalid, fmt::format("the socket path '{}' is too long", text),
-                 "set XDG_RUNTIME_DIR to a shorter directory"};
-  text.copy(address.sun_path, text.size());
-  return address;
-}
-
-/// Makes room for a socket at `path`. Errors: busy (somebody answers), exists (not a socket).
-Result<> remove_stale_socket(const Path& path, const sockaddr_un& address) {
-  struct stat status {};
-  if (::lstat(path.c_str(), &status) != 0) return {};
-  if (!S_ISSOCK(status.st_mode))
-    return Error{Error::Kind::exists, fmt::format("'{}' is there and is not a socket", path.string())};
-  Fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!probe) return system_error("cannot make a socket");
-  if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 || errno == EAGAIN)
-    return Error{Error::Kind::busy, fmt::format("another process answers on '{}'", path.string())};
-  if (errno != ECONNREFUSED) return system_error(fmt::format("cannot tell who is at '{}'", path.string()));
-  if (::unlink(path.c_str()) != 0)
-    return system_error(fmt::format("cannot remove the stale socket '{}'", path.string()));
-  return {};
-}
-
 }  // namespace
 
 Stream make_stream(asio::any_io_executor executor, Fd socket) {
@@ -80,19 +50,6 @@ Stream make_stream(asio::any_io_executor executor, Fd socket) {
     (void)::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   }
   return Stream(std::make_unique<SocketTransport>(std::move(executor), std::move(socket), family));
-}
-
-Result<Fd> listen_unix(const Path& path) {
-  TRY_LET(const sockaddr_un address, unix_address(path));
-  TRY(remove_stale_socket(path, address));
-  Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!socket) return system_error("cannot make a socket");
-  // The mode that bind() gives the file: nobody else can connect, not even for a moment, and no umask is touched.
-  if (::fchmod(socket.get(), 0600) != 0) return system_error("cannot make a socket private");
-  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 ||
-      ::listen(socket.get(), SOMAXCONN) != 0)
-    return system_error(fmt::format("cannot listen on '{}'", path.string()));
-  return socket;
 }
 
 Result<std::pair<Fd, std::uint16_t>> listen_loopback(std::uint16_t port) {

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/directory.h"
 #include "base/text.h"
 #include "image/archive.h"
 #include "image/sparse.h"
@@ -115,9 +116,8 @@ class Import {
 
 /// Removes what imports left that did not end. The caller holds the lock, so none is under way.
 Result<> remove_leftovers(const Path& images) {
-  std::error_code failed;
-  for (const auto& each : std::filesystem::directory_iterator(images, failed))
-    if (each.path().filename().string().starts_with(import_prefix)) TRY(remove_tree(each.path()));
+  for (const Path& each : entries_of(images))
+    if (each.filename().string().starts_with(import_prefix)) TRY(remove_tree(each));
   return {};
 }
 
@@ -152,12 +152,10 @@ Result<> verify_file(const Image& image, const ImageFile& expected) {
 
 Result<std::vector<Image>> Catalogue::list() const {
   std::vector<std::pair<timespec, Image>> dated;
-  std::error_code failed;
-  for (const auto& each : std::filesystem::directory_iterator(images_, failed))
-    if (is_digest(each.path().filename().string()))
-      dated.emplace_back(modified(each.path() / manifest_file), read_image(each.path()));
-  if (failed && failed != std::errc::no_such_file_or_directory)
-    return system_error("cannot list '" + images_.string() + "'", failed.value());
+  auto listed = list_directory(images_);
+  if (!listed && listed.error().kind != Error::Kind::not_found) return std::move(listed).error();
+  for (const Path& each : listed ? *listed : std::vector<Path>())
+    if (is_digest(each.filename().string())) dated.emplace_back(modified(each / manifest_file), read_image(each));
   std::sort(dated.begin(), dated.end(), [](const auto& a, const auto& b) {
     return std::tie(b.first.tv_sec, b.first.tv_nsec, b.second.manifest.digest) <
            std::tie(a.first.tv_sec, a.first.tv_nsec, a.second.manifest.digest);
@@ -183,7 +181,8 @@ Result<Image> Catalogue::find(const std::string& reference) const {
 
 Result<Image> Catalogue::import_from(const Path& source) const {
   TRY_LET(const FileLock held, lock(images_));
-  if (std::filesystem::is_directory(source)) {
+  std::error_code ignored;  // what is no directory is read as an archive, which tells
+  if (std::filesystem::is_directory(source, ignored)) {
     auto manifest = read_manifest(source);
     if (!manifest) return std::move(manifest).error().within("'" + source.string() + "' is not an image");
     return adopt(source, std::move(*manifest));

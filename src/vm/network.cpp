@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <pwd.h>
 #include <signal.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -12,6 +10,7 @@
 
 #include "base/process.h"
 #include "base/text.h"
+#include "base/unix_socket.h"
 
 namespace sprite::vm {
 namespace {
@@ -77,15 +76,9 @@ std::string last_words(const Path& runtime_directory) {
 /// Connects and hangs up: a one-off passt ends with its connection. One that has just made its socket may not listen
 /// yet.
 void hang_up(const Path& socket) {
-  sockaddr_un name{};
-  name.sun_family = AF_UNIX;
-  const std::string text = socket.string();
-  if (text.size() >= sizeof name.sun_path) return;
-  text.copy(name.sun_path, text.size());
   for (int attempt = 0; attempt < 5; ++attempt) {
-    const Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0 || errno != ECONNREFUSED)
-      return;
+    const auto connected = connect_unix(socket, Blocking::yes);
+    if (connected || connected.error().kind != Error::Kind::unavailable) return;
     std::this_thread::sleep_for(1ms);
   }
 }

@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "http/server.h"
+#include "base/unix_socket.h"
 #include "settings/daemon_record.h"
 #include "support/temporary_directory.h"
 
@@ -29,7 +29,7 @@ TEST_CASE("a daemon is found by its socket, and a stale socket is no daemon") {
   const settings::Settings settings = settings_in(runtime);
   CHECK_FALSE(find_daemon(settings)->has_value());
   {
-    const auto socket = http::listen_unix(settings::daemon_socket(runtime.path()));
+    const auto socket = listen_unix(settings::daemon_socket(runtime.path()));
     REQUIRE(socket);
     CHECK(find_daemon(settings)->value() == ::getpid());
   }
@@ -66,7 +66,7 @@ TEST_CASE("the socket of another user is refused" * doctest::skip(::geteuid() !=
     const Path path = settings::daemon_socket(runtime.path());
     ::chmod(runtime.path().c_str(), 0777);
     if (::setuid(65534) != 0) ::_exit(1);
-    const auto socket = http::listen_unix(path);
+    const auto socket = listen_unix(path);
     (void)!::write(ready.write_end.get(), "r", 1);
     ::pause();
     ::_exit(0);

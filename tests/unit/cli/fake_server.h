@@ -4,6 +4,7 @@
 #include <boost/asio/post.hpp>
 #include <thread>
 
+#include "base/unix_socket.h"
 #include "cli/client.h"
 #include "http/server.h"
 #include "support/temporary_directory.h"
@@ -13,7 +14,7 @@ namespace sprite::test {
 class FakeServer {
  public:
   explicit FakeServer(http::Router router) : router_(std::move(router)), server_(loop_.get_executor(), router_) {
-    auto socket = http::listen_unix(directory_ / "s");
+    auto socket = listen_unix(directory_ / "s");
     if (!socket) std::abort();
     server_.listen(*std::move(socket));
     thread_ = std::thread([this] { loop_.run(); });

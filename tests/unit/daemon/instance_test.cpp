@@ -7,8 +7,8 @@
 
 #include <thread>
 
+#include "base/unix_socket.h"
 #include "daemon/log_file.h"
-#include "http/server.h"
 #include "settings/daemon_record.h"
 #include "support/temporary_directory.h"
 
@@ -57,7 +57,7 @@ TEST_CASE("a daemon on its way down is awaited, one that answers is not") {
     ends.join();
   }
   SUBCASE("up") {
-    const auto socket = http::listen_unix(settings::daemon_socket(settings.runtime_dir));
+    const auto socket = listen_unix(settings::daemon_socket(settings.runtime_dir));
     REQUIRE(socket);
     const auto begin = std::chrono::steady_clock::now();
     CHECK(daemon::claim(settings, 10s).error().kind == Error::Kind::busy);

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include "base/bytes.h"
+#include "base/unix_socket.h"
 #include "http/client.h"
 #include "http/server.h"
 #include "support/temporary_directory.h"
@@ -64,32 +65,6 @@ TEST_CASE("relay ends when both ends have, and when either breaks") {
   }
 }
 
-TEST_CASE("a Unix socket is ours alone, taken over when stale, refused when alive") {
-  test::TemporaryDirectory directory;
-  const Path path = directory / "daemon.sock";
-  {
-    auto first = http::listen_unix(path);
-    REQUIRE(first);
-    struct stat status {};
-    REQUIRE(::stat(path.c_str(), &status) == 0);
-    CHECK((status.st_mode & 0777) == 0600);
-    auto second = http::listen_unix(path);
-    REQUIRE_FALSE(second);
-    CHECK(second.error().kind == Error::Kind::busy);
-  }
-  CHECK(http::listen_unix(path));  // the first is gone, its file was left
-}
-
-TEST_CASE("a file that is not a socket is left alone; too long a path is an error") {
-  test::TemporaryDirectory directory;
-  REQUIRE(write_file_atomically(directory / "precious", "text"));
-  auto refused = http::listen_unix(directory / "precious");
-  REQUIRE_FALSE(refused);
-  CHECK(refused.error().kind == Error::Kind::exists);
-  CHECK(*read_file(directory / "precious") == "text");
-  CHECK(http::listen_unix(directory / std::string(120, 'x')).error().kind == Error::Kind::invalid);
-}
-
 TEST_CASE("clients connect over both kinds of socket") {
   test::TemporaryDirectory directory;
   Loop loop;
@@ -98,7 +73,7 @@ TEST_CASE("clients connect over both kinds of socket") {
     co_await exchange.respond({200, "text/plain", "here"});
   });
   http::Server server(loop.executor(), router);
-  auto unix_socket = http::listen_unix(directory / "s");
+  auto unix_socket = listen_unix(directory / "s");
   auto loopback = http::listen_loopback(0);
   REQUIRE(unix_socket);
   REQUIRE(loopback);
@@ -123,7 +98,7 @@ TEST_CASE("where nobody listens, connecting fails with the reason") {
   REQUIRE_FALSE(absent);
   CHECK(absent.error().kind == Error::Kind::not_found);
   {
-    auto stale = http::listen_unix(directory / "stale");
+    auto stale = listen_unix(directory / "stale");
     REQUIRE(stale);
   }
   CHECK(loop.run(http::connect(http::Endpoint(directory / "stale"))).error().kind == Error::Kind::unavailable);
@@ -139,7 +114,7 @@ TEST_CASE("100 connections at once are all served") {
     co_await exchange.respond({200, "text/plain", exchange.parameter("n")});
   });
   http::Server server(loop.executor(), router);
-  server.listen(std::move(*http::listen_unix(directory / "s")));
+  server.listen(std::move(*listen_unix(directory / "s")));
   int answered = 0;
   auto one = [&](int n) -> asio::awaitable<void> {
     auto stream = co_await http::connect(http::Endpoint(directory / "s"));
