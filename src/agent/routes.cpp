@@ -3,6 +3,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "agent/event.h"
 #include "agent/exec.h"
 #include "agent/host_routes.h"
 #include "http/client.h"
@@ -57,7 +58,7 @@ asio::awaitable<void> serve_head(Exchange& exchange) { co_await exchange.respond
 
 /// The answer is passed on once it is whole.
 asio::awaitable<Result<http::Response>> ask_daemon(Exchange& exchange, const OpenToDaemon& daemon) {
-  constexpr std::size_t body_bytes_max = 64 * KiB;
+  constexpr std::size_t body_bytes_max = 16 * KiB;  // what the daemon takes
   CO_TRY_LET(std::string body, co_await exchange.read_body(body_bytes_max));
   CO_TRY_LET(Stream stream, daemon());
   const auto method = exchange.head().method_string(), target = exchange.head().target();
@@ -66,8 +67,13 @@ asio::awaitable<Result<http::Response>> ask_daemon(Exchange& exchange, const Ope
   co_return http::Response(answer.status, answer.content_type, answer.body);
 }
 
-asio::awaitable<void> serve_by_daemon(Exchange& exchange, OpenToDaemon daemon) {
+/// The daemon takes few requests of a guest at once, so the others wait here; `asking` is how many are with it.
+asio::awaitable<void> serve_by_daemon(Exchange& exchange, OpenToDaemon daemon, std::shared_ptr<int> asking) {
+  constexpr int asking_max = 4;
+  while (*asking >= asking_max) co_await pause_for(exchange.executor(), std::chrono::milliseconds(10));
+  ++*asking;
   auto response = co_await ask_daemon(exchange, daemon);
+  --*asking;
   if (response) {
     co_await exchange.respond(*std::move(response));
   } else {
@@ -112,8 +118,9 @@ http::Router inside_router(Machine& machine, OpenToDaemon daemon) {
   const auto with_machine = [&machine](auto serve) {
     return versioned([&machine, serve](Exchange& exchange) { return serve(exchange, machine); });
   };
-  const http::Handler by_daemon =
-      entered(machine, [daemon](Exchange& exchange) { return serve_by_daemon(exchange, daemon); });
+  const http::Handler by_daemon = entered(machine, [daemon, asking = std::make_shared<int>(0)](Exchange& exchange) {
+    return serve_by_daemon(exchange, daemon, asking);
+  });
   http::Router router;
   router.add("GET", "/info", with_machine(serve_info))
       .add("GET", "/health", with_machine(serve_health))

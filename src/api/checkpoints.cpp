@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
+#include <map>
+#include <set>
 
 #include "api/answer.h"
 #include "base/log.h"
@@ -73,11 +75,11 @@ Answer list(Exchange& exchange, Sprites& sprites, std::string name) {
   CO_TRY_LET(std::vector<wire::Checkpoint> all, co_await sprites.checkpoints(std::move(name)));
   const std::string history = exchange.query("history").value_or("");
   if (!history.empty()) {
-    const auto newest = std::ranges::find(all, history, &wire::Checkpoint::id);
-    std::vector<std::string> wanted;
-    if (newest != all.end()) wanted = newest->history.value_or(std::vector<std::string>());
-    wanted.push_back(history);
-    std::erase_if(all, [&](const auto& each) { return std::ranges::find(wanted, each.id) == wanted.end(); });
+    std::map<std::string, std::string> source_of;
+    for (const wire::Checkpoint& each : all) source_of[each.id] = each.source_id.value_or("");
+    std::set<std::string> wanted;
+    for (std::string id = history; !id.empty() && wanted.insert(id).second;) id = source_of[id];
+    std::erase_if(all, [&](const auto& each) { return !wanted.contains(each.id); });
   }
   if (exchange.query("includeAuto") != "true")
     std::erase_if(all, [](const auto& each) { return each.is_auto.value_or(false); });
@@ -96,7 +98,7 @@ Answer remove(Exchange& exchange, Sprites& sprites, std::string name) {
 
 asio::awaitable<Result<wire::CheckpointRequest>> read_request(Exchange& exchange, Sprites& sprites, std::string name) {
   CO_TRY_LET(const std::string body, co_await exchange.read_body(body_bytes_max));
-  CO_TRY(sprites.get(name));
+  CO_TRY(co_await sprites.check_room_for_checkpoint(std::move(name)));
   if (body.empty()) co_return wire::CheckpointRequest();
   co_return wire::from_json<wire::CheckpointRequest>(body);
 }
@@ -140,33 +142,43 @@ asio::awaitable<void> restore(Exchange& exchange, Sprites& sprites, std::string 
   co_await lines.end("Restored to checkpoint " + id, before);
 }
 
-asio::awaitable<void> restore_behind(Exchange& exchange, Sprites& sprites, std::string name) {
+/// `restoring` tells whether one is under way.
+asio::awaitable<void> restore_behind(Exchange& exchange, Sprites& sprites, std::string name,
+                                     std::shared_ptr<bool> restoring) {
   const std::string id = exchange.parameter("id");
+  if (*restoring) {
+    const Error busy(Error::Kind::busy, "a restore is under way already", "wait for it to end");
+    co_await exchange.respond_error(busy);
+    co_return;
+  }
   const auto found = co_await find(sprites, name, id);
   if (!found) {
     co_await exchange.respond_error(found.error());
     co_return;
   }
+  *restoring = true;
   co_await exchange.respond(as_json(202, R"({"message":"the restore to )" + id + R"( begins"})"));
-  auto ended = [name, id](std::exception_ptr, Result<Checkpointed> restored) {
+  auto ended = [name, id, restoring](std::exception_ptr, Result<Checkpointed> restored) {
+    *restoring = false;
     if (!restored) log::error("'{}' asked for {}: {}", name, id, log::one_line(restored.error()));
   };
   asio::co_spawn(exchange.executor(), sprites.restore(name, id), std::move(ended));
 }
 
-using Serve = asio::awaitable<void> (*)(Exchange&, Sprites&, std::string);
+using Serve = std::function<asio::awaitable<void>(Exchange&, Sprites&, std::string)>;
 using Tell = Answer (*)(Exchange&, Sprites&, std::string);
 
 /// `name_of` tells whose checkpoints a request is about.
 void add_routes(http::Router& router, Sprites& sprites, const std::string& prefix,
-                const std::function<std::string(Exchange&)>& name_of, Serve restoring) {
-  const auto serve = [&](Serve work) {
-    return versioned(
-        [&sprites, name_of, work](Exchange& exchange) { return work(exchange, sprites, name_of(exchange)); });
+                const std::function<std::string(Exchange&)>& name_of, const Serve& restoring, const Wrap& wrap) {
+  const auto serve = [&](const Serve& work) {
+    return wrap(versioned(
+        [&sprites, name_of, work](Exchange& exchange) { return work(exchange, sprites, name_of(exchange)); }));
   };
   const auto tell = [&](Tell work) {
-    return versioned(answering(
-        sprites, [name_of, work](Exchange& exchange, Sprites& all) { return work(exchange, all, name_of(exchange)); }));
+    return wrap(versioned(answering(sprites, [name_of, work](Exchange& exchange, Sprites& all) {
+      return work(exchange, all, name_of(exchange));
+    })));
   };
   router.add("POST", prefix + "/checkpoint", serve(create))
       .add("GET", prefix + "/checkpoints", tell(list))
@@ -178,13 +190,17 @@ void add_routes(http::Router& router, Sprites& sprites, const std::string& prefi
 }  // namespace
 
 void add_checkpoint_routes(http::Router& router, Sprites& sprites) {
-  add_routes(
-      router, sprites, "/v1/sprites/{name}", [](Exchange& exchange) { return exchange.parameter("name"); }, restore);
+  const auto name_of = [](Exchange& exchange) { return exchange.parameter("name"); };
+  add_routes(router, sprites, "/v1/sprites/{name}", name_of, restore, [](http::Handler handler) { return handler; });
 }
 
-void add_own_checkpoint_routes(http::Router& router, Sprites& sprites, const std::string& name) {
+void add_own_checkpoint_routes(http::Router& router, Sprites& sprites, const std::string& name, const Wrap& wrap) {
+  const auto restoring = std::make_shared<bool>(false);
+  const auto restore_own = [restoring](Exchange& exchange, Sprites& all, std::string own) {
+    return restore_behind(exchange, all, std::move(own), restoring);
+  };
   add_routes(
-      router, sprites, "/v1", [name](Exchange&) { return name; }, restore_behind);
+      router, sprites, "/v1", [name](Exchange&) { return name; }, restore_own, wrap);
 }
 
 }  // namespace sprite::api

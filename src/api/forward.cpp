@@ -41,12 +41,12 @@ std::string forwarded_head(const http::RequestHead& head, bool upgrade) {
   return text;
 }
 
-http::Response wake_failure(const Error& error, const std::string& sprite_id) {
+http::Response wake_failure(const Error& error, const Result<wire::Sprite>& sprite) {
   http::Response response = http::error_response(error);
-  if (error.kind != Error::Kind::unavailable) return response;
+  if (error.kind != Error::Kind::unavailable || !sprite || sprite->status != "running") return response;
   boost::json::object body = boost::json::parse(response.body).as_object();
   body["error"] = "sprite_starting";
-  body["sprite_id"] = sprite_id;
+  body["sprite_id"] = sprite->id;
   body["retry_after_seconds"] = 1;
   response.body = boost::json::serialize(body);
   response.headers.emplace_back("Retry-After", "1");
@@ -57,9 +57,7 @@ asio::awaitable<void> forward(http::Exchange& exchange, Sprites& sprites) {
   const std::string name = exchange.parameter("name");
   auto agent = co_await sprites.connect(name);
   if (!agent) {
-    const auto sprite = sprites.get(name);
-    const std::string id = sprite ? sprite->id : "";  // not below: GCC 12 miscompiles ?: in an expression with co_await
-    co_await exchange.respond(wake_failure(agent.error(), id));
+    co_await exchange.respond(wake_failure(agent.error(), sprites.get(name)));
     co_return;
   }
   std::string first = forwarded_head(exchange.head(), exchange.wants_upgrade());

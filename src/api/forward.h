@@ -12,7 +12,8 @@ std::string forwarded_head(const http::RequestHead& head, bool upgrade);
 /// Wakes the sprite and relays the connection's bytes both ways from here on.
 asio::awaitable<void> forward(http::Exchange& exchange, Sprites& sprites);
 
-/// The answer to a failed wake: 503 is `sprite_starting`, which clients know to try again.
-http::Response wake_failure(const Error& error, const std::string& sprite_id);
+/// The answer to a failed wake. Clients know to try again after `sprite_starting`, so that is said only of a sprite
+/// whose machine is there and whose agent does not answer yet; what did not start needs somebody to look.
+http::Response wake_failure(const Error& error, const Result<wire::Sprite>& sprite);
 
 }  // namespace sprite::api

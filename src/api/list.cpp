@@ -130,6 +130,7 @@ asio::awaitable<void> serve_list(http::Exchange& exchange, Sprites& sprites, std
   } else if (wants_lines(exchange)) {
     co_await watch(exchange, sprites, query->prefix, heartbeat);
   } else {
+    co_await sprites.measure_disks();
     co_await exchange.respond(
         http::Response(200, "application/json", wire::to_json(list_page(sprites.list(), *query))));
   }

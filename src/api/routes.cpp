@@ -47,6 +47,7 @@ Answer create(Exchange& exchange, Sprites& sprites) {
 }
 
 Answer get(Exchange& exchange, Sprites& sprites) {
+  co_await sprites.measure_disks();
   CO_TRY_LET(const wire::Sprite sprite, sprites.get(exchange.parameter("name")));
   co_return as_json(200, wire::to_json(sprite));
 }

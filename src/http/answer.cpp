@@ -7,6 +7,7 @@
 #include <boost/beast/http/status.hpp>
 
 #include "http/connection.h"
+#include "http/deadline.h"
 #include "http/websocket_stream.h"
 
 namespace sprite::http {
@@ -25,6 +26,7 @@ void append_header(std::string& head, std::string_view name, std::string_view va
 }  // namespace
 
 asio::awaitable<Result<>> Connection::write(std::string bytes) {
+  Deadline deadline(stream_, limits_.send);
   auto [failed, count] = co_await asio::async_write(stream_, asio::buffer(bytes), asio::as_tuple(asio::use_awaitable));
   if (!failed) co_return Result<>{};
   keep_ = false;

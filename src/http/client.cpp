@@ -11,6 +11,8 @@
 #include <boost/beast/http/parser.hpp>
 #include <boost/json/parse.hpp>
 
+#include "base/text.h"
+
 namespace sprite::http {
 namespace {
 
@@ -18,7 +20,6 @@ namespace beast = boost::beast;
 
 constexpr std::size_t head_bytes_max = 64 * KiB;
 constexpr std::size_t read_bytes = 64 * KiB;
-constexpr std::size_t answer_bytes_max = 64 * MiB;
 constexpr std::size_t chunk_bytes_max = MiB;  ///< A larger chunk is handed over in parts.
 
 constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
@@ -57,6 +58,7 @@ class AnswerReader {
         continue;
       }
       if (progressed()) continue;
+      if (buffer_.size() > head_bytes_max) co_return lost("the answer has a line that does not end");
       auto [ended, count] = co_await stream_.async_read_some(buffer_.prepare(read_bytes), as_result);
       if (ended == asio::error::eof) {
         co_return at_end();
@@ -143,11 +145,11 @@ asio::awaitable<Result<Response>> fetch_streaming(Stream& stream, const Request&
   co_return answer;
 }
 
-asio::awaitable<Result<Response>> fetch(Stream& stream, const Request& request) {
+asio::awaitable<Result<Response>> fetch(Stream& stream, const Request& request, std::size_t body_bytes_max) {
   std::string body;
   bool too_large = false;
   auto collect = [&](std::string_view part) {
-    too_large = too_large || body.size() + part.size() > answer_bytes_max;
+    too_large = too_large || body.size() + part.size() > body_bytes_max;
     if (too_large) {
       stream.close();  // else we would read on for nothing
     } else {
@@ -155,7 +157,7 @@ asio::awaitable<Result<Response>> fetch(Stream& stream, const Request& request) 
     }
   };
   auto answer = co_await fetch_streaming(stream, request, collect);
-  if (too_large) co_return lost("the answer is larger than 64 MiB");
+  if (too_large) co_return lost("the answer is larger than " + format_size(body_bytes_max));
   if (answer) answer->body = std::move(body);
   co_return answer;
 }

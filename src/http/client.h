@@ -48,9 +48,9 @@ struct Endpoint {
 /// Errors: not_found (no socket there), unavailable (refused, no answer in 5 s).
 asio::awaitable<Result<Stream>> connect(Endpoint endpoint);
 
-/// Sends the request and reads the whole answer (at most 64 MiB). Errors: unavailable. A status of 400 or more is not
-/// an error here.
-asio::awaitable<Result<Response>> fetch(Stream& stream, const Request& request);
+/// Sends the request and reads the whole answer. Errors: unavailable (also where its body is larger than that). A
+/// status of 400 or more is not an error here.
+asio::awaitable<Result<Response>> fetch(Stream& stream, const Request& request, std::size_t body_bytes_max = 64 * MiB);
 /// Sends the request; hands each part of the body to `on_part` as it arrives (one call a chunk where the answer is
 /// chunked). Returns the answer without its body. Errors: unavailable.
 asio::awaitable<Result<Response>> fetch_streaming(Stream& stream, const Request& request,

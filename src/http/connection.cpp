@@ -17,7 +17,6 @@ namespace {
 
 namespace beast = boost::beast;
 
-constexpr std::size_t head_bytes_max = 64 * KiB;
 constexpr std::size_t read_bytes = 64 * KiB;
 constexpr std::size_t discard_bytes_max = 256 * KiB;
 
@@ -38,16 +37,16 @@ asio::awaitable<bool> Connection::read_more() {
 /// True: a head was read. False: the connection is over, or what came was refused and answered.
 asio::awaitable<bool> Connection::read_head() {
   parser_.emplace();
-  parser_->header_limit(head_bytes_max);
+  parser_->header_limit(static_cast<std::uint32_t>(limits_.head_bytes));
   parser_->body_limit(boost::none);
   parser_->eager(false);
   keep_ = false;
   if (buffer_.size() == 0) {
-    Deadline deadline(stream_, patience_.idle);
+    Deadline deadline(stream_, limits_.idle);
     const bool more = co_await read_more();
     if (!more) co_return false;
   }
-  Deadline deadline(stream_, patience_.head);
+  Deadline deadline(stream_, limits_.head);
   beast::error_code failed;
   while (!parser_->is_header_done()) {
     buffer_.consume(parser_->put(buffer_.data(), failed));
@@ -77,7 +76,7 @@ asio::awaitable<void> Connection::run() {
     const bool clean = co_await discard_body();
     if (!clean) break;
   }
-  co_await linger(std::make_shared<Stream>(std::move(stream_)));
+  co_await linger(std::make_shared<Stream>(std::move(stream_)), limits_.linger);
 }
 
 asio::awaitable<void> Connection::answer() {
@@ -193,6 +192,8 @@ asio::awaitable<Result<std::string>> Connection::read_body_some() {
     if (body.size < part.size()) break;
     if (failed != beast::http::error::need_more && buffer_.size() > 0) continue;
     if (parser_->is_done()) break;
+    if (buffer_.size() > limits_.head_bytes)  // the line that begins a chunk, or what follows the last one
+      co_return Error{Error::Kind::invalid, "the request's body is malformed", "", {"a line does not end"}};
     const bool more = co_await read_more();
     if (!more) {
       keep_ = false;
@@ -204,6 +205,11 @@ asio::awaitable<Result<std::string>> Connection::read_body_some() {
 }
 
 asio::awaitable<Result<std::string>> Connection::read_body(std::size_t limit_bytes) {
+  Deadline deadline(stream_, limits_.body);
+  co_return co_await collect_body(std::min(limit_bytes, limits_.body_bytes));
+}
+
+asio::awaitable<Result<std::string>> Connection::collect_body(std::size_t limit_bytes) {
   std::string whole;
   const Error too_large{Error::Kind::invalid, fmt::format("the body is larger than {}", format_size(limit_bytes))};
   if (parser_->content_length() && *parser_->content_length() > limit_bytes) {
@@ -222,8 +228,8 @@ asio::awaitable<Result<std::string>> Connection::read_body(std::size_t limit_byt
   }
 }
 
-asio::awaitable<void> serve_connection(Stream stream, const Router& router, Guard guard, Patience patience) {
-  Connection connection(std::move(stream), router, std::move(guard), patience);
+asio::awaitable<void> serve_connection(Stream stream, const Router& router, Guard guard, Limits limits) {
+  Connection connection(std::move(stream), router, std::move(guard), limits);
   co_await connection.run();
 }
 

@@ -18,12 +18,12 @@ namespace sprite::http {
 /// One connection of a Server and the request that it answers at present.
 class Connection final : public Exchange {
  public:
-  Connection(Stream stream, const Router& router, Guard guard, Patience patience)
+  Connection(Stream stream, const Router& router, Guard guard, const Limits& limits)
       : stream_(std::move(stream)),
         executor_(stream_.get_executor()),
         router_(router),
         guard_(std::move(guard)),
-        patience_(patience) {}
+        limits_(limits) {}
 
   /// Serves requests until the connection is over or taken.
   asio::awaitable<void> run();
@@ -57,6 +57,7 @@ class Connection final : public Exchange {
   asio::awaitable<void> answer();
   asio::awaitable<void> handle();
   asio::awaitable<bool> discard_body();
+  asio::awaitable<Result<std::string>> collect_body(std::size_t limit_bytes);
   asio::awaitable<Result<>> write(std::string bytes);
   asio::awaitable<Result<>> agree_to_body();
   std::string start_of_answer(int status, std::string_view content_type);
@@ -68,7 +69,7 @@ class Connection final : public Exchange {
   asio::any_io_executor executor_;
   const Router& router_;
   Guard guard_;
-  Patience patience_;
+  Limits limits_;
   boost::beast::flat_buffer buffer_;
 
   // Of the present request.
@@ -84,6 +85,6 @@ class Connection final : public Exchange {
 };
 
 /// Serves requests on `stream` until it ends, an answer says close, or a handler takes it.
-asio::awaitable<void> serve_connection(Stream stream, const Router& router, Guard guard, Patience patience);
+asio::awaitable<void> serve_connection(Stream stream, const Router& router, Guard guard, Limits limits);
 
 }  // namespace sprite::http

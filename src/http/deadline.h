@@ -8,20 +8,29 @@
 
 namespace sprite::http {
 
-/// Closes `stream` after `limit` unless destroyed before. The stream must outlive it.
+constexpr auto no_limit = std::chrono::milliseconds::max();
+
+/// Closes `stream` after `limit` (no_limit: never) unless destroyed before. The stream must outlive it.
 class Deadline {
  public:
-  Deadline(Stream& stream, std::chrono::milliseconds limit) : timer_(stream.get_executor(), limit) {
-    // The flag: a timer that has fired already calls its handler even after it was destroyed.
-    timer_.async_wait([armed = armed_, &stream](boost::system::error_code stopped) {
-      if (!stopped && *armed) stream.close();
+  Deadline(Stream& stream, std::chrono::milliseconds limit) : timer_(stream.get_executor()) {
+    if (limit == no_limit) return;
+    timer_.expires_after(limit);
+    // The state is shared: a timer that has fired already calls its handler even after it was destroyed.
+    timer_.async_wait([state = state_, &stream](boost::system::error_code stopped) {
+      if (stopped || *state != State::armed) return;
+      *state = State::passed;
+      stream.close();
     });
   }
-  ~Deadline() { *armed_ = false; }
+  ~Deadline() { *state_ = State::gone; }
   Deadline(Deadline&&) = delete;
 
+  bool passed() const { return *state_ == State::passed; }
+
  private:
-  std::shared_ptr<bool> armed_ = std::make_shared<bool>(true);
+  enum class State { armed, passed, gone };
+  std::shared_ptr<State> state_ = std::make_shared<State>(State::armed);
   asio::steady_timer timer_;
 };
 

@@ -7,14 +7,8 @@
 #include "http/deadline.h"
 
 namespace sprite::http {
-namespace {
 
-/// Long, since a reader may well sit behind a pager; a peer that is gone ends the stream at once.
-constexpr std::chrono::hours limit{1};
-
-}  // namespace
-
-asio::awaitable<void> linger(std::shared_ptr<Stream> stream) {
+asio::awaitable<void> linger(std::shared_ptr<Stream> stream, std::chrono::milliseconds limit) {
   stream->shutdown_send();
   Deadline deadline(*stream, limit);
   std::array<char, 4096> discarded;

@@ -68,13 +68,14 @@ struct Server::Shared {
   asio::any_io_executor executor;
   const Router& router;
   Guard guard;
-  Patience patience;
+  Limits limits;
   std::shared_ptr<OpenTransports> open = std::make_shared<OpenTransports>();
   std::vector<std::shared_ptr<asio::posix::stream_descriptor>> listeners{};
 
   void serve(Stream stream) {
+    if (open->size() >= limits.connections) return stream.close();
     Stream tracked(std::make_unique<TrackedTransport>(open, std::move(stream)));
-    asio::co_spawn(executor, serve_connection(std::move(tracked), router, guard, patience), asio::detached);
+    asio::co_spawn(executor, serve_connection(std::move(tracked), router, guard, limits), asio::detached);
   }
   /// Returns the error that ended it: EAGAIN when nobody waits.
   int accept_all(int listener);
@@ -108,12 +109,14 @@ asio::awaitable<void> Server::Shared::accept_until_closed(std::shared_ptr<Shared
   }
 }
 
-Server::Server(asio::any_io_executor executor, const Router& router, Guard guard, Patience patience)
-    : shared_(new Shared{std::move(executor), router, std::move(guard), patience}) {}
+Server::Server(asio::any_io_executor executor, const Router& router, Guard guard, Limits limits)
+    : shared_(new Shared{std::move(executor), router, std::move(guard), limits}) {}
 
 Server::~Server() { stop(); }
 
 void Server::serve(Stream stream) { shared_->serve(std::move(stream)); }
+
+std::size_t Server::connections() const { return shared_->open->size(); }
 
 void Server::listen(Fd listening_socket) {
   auto listener = std::make_shared<asio::posix::stream_descriptor>(shared_->executor, listening_socket.release());

@@ -13,9 +13,11 @@
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/file.h"
 #include "base/result.h"
 #include "base/stream.h"
+#include "http/deadline.h"
 #include "http/websocket.h"
 
 namespace sprite::http {
@@ -113,17 +115,23 @@ using Guard = std::function<std::optional<Response>(const RequestHead&)>;
 /// kind.
 Response error_response(const Error& error);
 
-/// How patient a server is.
-struct Patience {
-  std::chrono::milliseconds head{30'000};   ///< From a request's first byte to the end of its head.
-  std::chrono::milliseconds idle{120'000};  ///< Between requests.
+/// How patient a server is, and how much it takes.
+struct Limits {
+  std::chrono::milliseconds head{30'000};                    ///< From a request's first byte to the end of its head.
+  std::chrono::milliseconds idle{120'000};                   ///< Between requests.
+  std::chrono::milliseconds body{no_limit};                  ///< For a body that its handler reads as a whole.
+  std::chrono::milliseconds send{no_limit};                  ///< For a peer to take an answer, or a part of one.
+  std::chrono::milliseconds linger = std::chrono::hours(1);  ///< For a peer to end after the last answer: linger.h.
+  std::size_t head_bytes = 64 * KiB;
+  std::size_t body_bytes = 64 * MiB;  ///< Of a body that its handler reads as a whole, unless that sets less.
+  std::size_t connections = 65536;    ///< Those beyond are closed at once.
 };
 
 /// Serves HTTP on connections until they end, all on `executor` (one thread or a strand). `router` must outlive every
 /// connection.
 class Server {
  public:
-  Server(asio::any_io_executor executor, const Router& router, Guard guard = {}, Patience patience = {});
+  Server(asio::any_io_executor executor, const Router& router, Guard guard = {}, Limits limits = {});
   ~Server();
 
   /// Serves one connection; returns at once.
@@ -133,15 +141,14 @@ class Server {
   void listen(Fd listening_socket);
   /// Stops accepting and closes every connection, those that became WebSockets or were taken included.
   void stop();
+  /// Connections that somebody still holds.
+  std::size_t connections() const;
 
  private:
   struct Shared;
   std::shared_ptr<Shared> shared_;
 };
 
-/// A listening Unix socket at `path` (made with umask 077 in a private directory). Errors: busy (somebody answers
-/// there), as system_error. A socket that nobody answers on is replaced.
-Result<Fd> listen_unix(const Path& path);
 /// A listening TCP socket on 127.0.0.1; port 0 takes a free one. Errors: busy, as system_error.
 Result<std::pair<Fd, std::uint16_t>> listen_loopback(std::uint16_t port);
 

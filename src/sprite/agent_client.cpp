@@ -1,9 +1,8 @@
 #include "sprite/agent_client.h"
 
-#include <boost/asio/steady_timer.hpp>
-
 #include "base/text.h"
 #include "http/client.h"
+#include "http/deadline.h"
 #include "wire/json.h"
 
 namespace sprite::agent_client {
@@ -11,20 +10,26 @@ namespace {
 
 namespace asio = boost::asio;
 
+constexpr std::size_t answer_bytes_max = 64 * KiB;
+constexpr std::size_t text_bytes_max = 500, causes_max = 8;
+
+/// What the agent said of its failure, no longer than an error needs to be: it is kept, logged and shown.
+Error told_by_guest(Error error) {
+  const auto shorten = [](std::string& text) { text.resize(std::min(text.size(), text_bytes_max)); };
+  error.because.resize(std::min(error.because.size(), causes_max));
+  for (std::string* text : {&error.what, &error.hint}) shorten(*text);
+  for (std::string& cause : error.because) shorten(cause);
+  return error;
+}
+
 /// One request on `stream`, which is closed (so that the request fails) when `limit` is over.
 asio::awaitable<Result<http::Response>> call(Stream stream, http::Request request, std::chrono::milliseconds limit) {
-  asio::steady_timer deadline(stream.get_executor(), limit);
-  auto open_stream = std::make_shared<Stream*>(&stream);  // null once the request is over, for a timer that fires late
-  auto expired = std::make_shared<bool>(false);
-  deadline.async_wait([open_stream, expired](boost::system::error_code cancelled) {
-    if (cancelled || !*open_stream) return;
-    *expired = true;
-    (*open_stream)->close();
-  });
-  auto response = co_await http::fetch(stream, request);
-  *open_stream = nullptr;
-  if (*expired) co_return Error{Error::Kind::unavailable, "the agent did not answer within " + format_duration(limit)};
-  if (response && response->status >= 400) co_return http::error_from(*response);
+  http::Deadline deadline(stream, limit);
+  auto response = co_await http::fetch(stream, request, answer_bytes_max);
+  if (deadline.passed()) {
+    co_return Error{Error::Kind::unavailable, "the agent did not answer within " + format_duration(limit)};
+  }
+  if (response && response->status >= 400) co_return told_by_guest(http::error_from(*response));
   co_return response;
 }
 
@@ -46,7 +51,9 @@ asio::awaitable<Result<>> configure(Stream stream, wire::Configure identity, std
 asio::awaitable<Result<wire::AgentStatus>> status(Stream stream, std::chrono::milliseconds limit) {
   http::Request request("GET", "/host/status");
   CO_TRY_LET(const http::Response response, co_await call(std::move(stream), std::move(request), limit));
-  co_return wire::from_json<wire::AgentStatus>(response.body);
+  auto status = wire::from_json<wire::AgentStatus>(response.body);
+  if (status) status->detail.resize(std::min(status->detail.size(), text_bytes_max));
+  co_return status;
 }
 
 asio::awaitable<Result<>> shutdown(Stream stream, std::chrono::milliseconds limit) {

@@ -18,6 +18,16 @@ Result<store::Checkpoint> find_checkpoint(const store::History& history, const s
   return Error{Error::Kind::not_found, "there is no checkpoint '" + id + "'", list, {}};
 }
 
+Result<> check_room(const store::History& history, const std::string& name) {
+  const auto made = std::ranges::count_if(
+      history.entries, [](const auto& entry) { return entry.checkpoint.automatic == store::Automatic::no; });
+  if (static_cast<std::size_t>(made) < checkpoints_max) return {};
+  return Error{Error::Kind::no_space,
+               "sprite '" + name + "' has " + std::to_string(made) + " checkpoints, and may not have more",
+               "delete some that you do not need: `sprite checkpoint delete -s " + name + " ID`",
+               {}};
+}
+
 std::vector<wire::Checkpoint> list_of(const store::History& history) {
   std::map<std::int64_t, const store::HistoryEntry*> by_number;
   for (const store::HistoryEntry& entry : history.entries) by_number[entry.checkpoint.number] = &entry;
@@ -26,7 +36,7 @@ std::vector<wire::Checkpoint> list_of(const store::History& history) {
     shown.source_id = name_of(by_number.at(*source)->checkpoint);
     shown.history.emplace();
     // A source lies below: numbers of layers fall, so this ends.
-    for (; source; source = by_number.at(*source)->source)
+    for (; source && shown.history->size() < history_max; source = by_number.at(*source)->source)
       shown.history->push_back(name_of(by_number.at(*source)->checkpoint));
   };
   std::vector<wire::Checkpoint> all;

@@ -13,6 +13,14 @@ constexpr std::string_view current_id = "Current";
 
 /// The checkpoint of that id. Errors: not_found, invalid ("Current").
 Result<store::Checkpoint> find_checkpoint(const store::History& history, const std::string& id);
+/// How many a sprite may have, not counting those that restores make (of which a few are kept): each has files and rows
+/// on the host, and a guest can make them.
+constexpr std::size_t checkpoints_max = 1000;
+/// Whether sprite `name` may have one more. Errors: no_space.
+Result<> check_room(const store::History& history, const std::string& name);
+
+/// How far back each one of a list tells of those that it came after; else a list would grow with the square of them.
+constexpr std::size_t history_max = 100;
 /// The oldest first, the present disk last.
 std::vector<wire::Checkpoint> list_of(const store::History& history);
 

@@ -29,11 +29,20 @@ asio::awaitable<Result<store::History>> Fleet::history(EntryPtr entry) {
   co_return co_await on_pool(host_.pool(), read);
 }
 
+asio::awaitable<Result<>> Fleet::check_room_for_checkpoint(std::string name) {
+  CO_TRY_LET(const EntryPtr entry, find(name));
+  if (entry->damage) co_return *entry->damage;
+  CO_TRY_LET(const store::History all, co_await history(entry));
+  co_return check_room(all, name);
+}
+
 asio::awaitable<Result<Checkpointed>> Fleet::checkpoint(std::string name, std::string comment) {
   if (comment.size() > comment_bytes_max) {
     co_return Error(Error::Kind::invalid, "a comment may have at most 4096 bytes");
   }
   CO_TRY_LET(const Claim claimed, co_await claim(name));
+  CO_TRY_LET(const store::History before, co_await history(claimed.entry));
+  CO_TRY(check_room(before, name));
   std::function<Result<store::Checkpoint>(store::Volume&)> work = [comment](store::Volume& volume) {
     return volume.checkpoint(comment);
   };
@@ -49,8 +58,11 @@ asio::awaitable<Result<Checkpointed>> Fleet::checkpoint(std::string name, std::s
 
 asio::awaitable<Result<std::vector<wire::Checkpoint>>> Fleet::checkpoints(std::string name) {
   CO_TRY_LET(const EntryPtr entry, find(name));
-  CO_TRY_LET(const store::History all, co_await history(entry));
-  co_return list_of(all);
+  auto read = [folder = host_.sprite_dir(entry->record.id)]() -> Result<std::vector<wire::Checkpoint>> {
+    TRY_LET(const store::History all, store::read_history(folder));
+    return list_of(all);
+  };
+  co_return co_await on_pool(host_.pool(), read);
 }
 
 asio::awaitable<Result<>> Fleet::remove_checkpoint(std::string name, std::string id) {

@@ -37,6 +37,8 @@ class Sprites {
   virtual Result<wire::Sprite> get(const std::string& name) const = 0;
   /// Sorted by name.
   virtual std::vector<wire::Sprite> list() const = 0;
+  /// Looks how much of the host's space disks take, which get() and list() show as it was when last looked at.
+  virtual asio::awaitable<void> measure_disks() = 0;
   /// Errors: not_found, invalid.
   virtual asio::awaitable<Result<wire::Sprite>> update(std::string name, wire::UpdateRequest request) = 0;
   /// Ends the VM and deletes the disk. Errors: not_found, unavailable.
@@ -49,6 +51,8 @@ class Sprites {
   virtual asio::awaitable<Result<wire::Sprite>> stop(std::string name) = 0;
   virtual asio::awaitable<Result<wire::Sprite>> restart(std::string name) = 0;
 
+  /// Whether there may be one more checkpoint. Errors: not_found, no_space (it has as many as it may have).
+  virtual asio::awaitable<Result<>> check_room_for_checkpoint(std::string name) = 0;
   /// Keeps this instant of the disk. Where the guest does not answer it is as after a loss of power, and the note says
   /// so. Errors: not_found, no_space, unavailable.
   virtual asio::awaitable<Result<Checkpointed>> checkpoint(std::string name, std::string comment) = 0;

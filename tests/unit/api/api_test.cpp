@@ -290,6 +290,17 @@ TEST_CASE("a request is held while its sprite wakes; a failed wake is told") {
   CHECK(world.fetch("GET", "/v1/sprites/api/ports").status == 507);
 }
 
+TEST_CASE("what did not start is not said to be starting") {
+  World world;
+  world.create("api");
+  CHECK(world.fetch("POST", "/v1/sprites/api/stop").status == 200);
+  world.sprites.wake_failure = Error(Error::Kind::unavailable, "KVM is demanded and cannot work here");
+  const auto failed = world.fetch("GET", "/v1/sprites/api/ports");
+  CHECK(failed.status == 503);
+  CHECK(object(failed)["error"] == "unavailable");
+  CHECK(header(failed, "Retry-After").empty());
+}
+
 TEST_CASE("a client that leaves ends its connection to the agent") {
   World world;
   world.create("api");
@@ -414,6 +425,16 @@ TEST_CASE("a failure after the first line is the last line") {
   CHECK(failed.back().data == "try: remove a sprite");
   CHECK(world.fetch("POST", "/v1/sprites/none/checkpoint").status == 404);
   CHECK(world.fetch("POST", "/v1/sprites/api/checkpoint", "[]").status == 400);
+}
+
+TEST_CASE("one checkpoint too many is refused with a status, and says what to do") {
+  World world;
+  world.create("api");
+  world.sprites.checkpoints_max = 1;
+  CHECK(world.fetch("POST", "/v1/sprites/api/checkpoint").status == 200);
+  const auto refused = world.fetch("POST", "/v1/sprites/api/checkpoint");
+  CHECK(refused.status == 507);
+  CHECK(http::error_from(refused).hint == "delete some");
 }
 
 TEST_CASE("a guest that does not answer is told of") {

@@ -44,6 +44,7 @@ class FakeSprites final : public Sprites {
     for (const auto& [name, sprite] : sprites_) all.push_back(sprite);
     return all;
   }
+  asio::awaitable<void> measure_disks() override { co_return; }
   asio::awaitable<Result<wire::Sprite>> update(std::string name, wire::UpdateRequest request) override {
     CO_TRY_LET(wire::Sprite sprite, get(name));
     if (request.labels) sprite.labels = *request.labels;
@@ -62,9 +63,17 @@ class FakeSprites final : public Sprites {
   asio::awaitable<Result<wire::Sprite>> restart(std::string name) override {
     return become(std::move(name), "running");
   }
+  asio::awaitable<Result<>> check_room_for_checkpoint(std::string name) override {
+    CO_TRY(get(name));
+    if (checkpoints_[name].size() >= checkpoints_max) co_return Error(Error::Kind::no_space, "too many", "delete some");
+    co_return Result<>{};
+  }
   asio::awaitable<Result<Checkpointed>> checkpoint(std::string name, std::string comment) override {
     CO_TRY(get(name));
     if (comment == "full") co_return Error(Error::Kind::no_space, "no space is left", "remove a sprite");
+    most_under_way = std::max(most_under_way, ++under_way);
+    if (checkpoint_time.count() > 0) co_await sleep(checkpoint_time);
+    --under_way;
     Checkpointed made;
     made.checkpoint.id = "v" + std::to_string(next_checkpoint_++);
     made.checkpoint.create_time = format_time(std::chrono::system_clock::now());
@@ -95,6 +104,7 @@ class FakeSprites final : public Sprites {
   }
   asio::awaitable<Result<Checkpointed>> restore(std::string name, std::string) override {
     CO_TRY(get(name));
+    if (checkpoint_time.count() > 0) co_await sleep(checkpoint_time);
     Checkpointed before;
     before.checkpoint.id = "auto-" + std::to_string(next_checkpoint_++);
     before.checkpoint.is_auto = true;
@@ -160,7 +170,9 @@ class FakeSprites final : public Sprites {
         std::ranges::count_if(watchers_, [](const auto& watcher) { return !watcher.expired(); }));
   }
 
-  std::chrono::milliseconds wake_time{0};
+  std::chrono::milliseconds wake_time{0}, checkpoint_time{0};
+  std::size_t checkpoints_max = 1000;
+  int under_way = 0, most_under_way = 0;  ///< Checkpoints being made.
   std::optional<Error> wake_failure{};
   bool agent_broken = false, guest_silent = false;
   std::string exported_to{};

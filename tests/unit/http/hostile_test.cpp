@@ -134,3 +134,34 @@ TEST_CASE("hundreds of idle connections do not keep a request waiting") {
   const http::Request request("POST", "/echo", "good");
   CHECK(world.loop.run(http::fetch(good, request))->body == "good");
 }
+
+TEST_CASE("an answer whose line does not end is given up") {
+  for (const std::string& start : {std::string("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;"),
+                                   std::string("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: "),
+                                   std::string("HTTP/1.1 200 OK\r\nA: "), std::string("HTTP/1.1 200 ")}) {
+    CAPTURE(start);
+    test::Loop loop;
+    auto [ours, theirs] = loop.pair();
+    std::size_t sent = 0;
+    auto pour = [](Stream stream, std::string bytes, std::size_t& count) -> asio::awaitable<void> {
+      bool taken = co_await test::write_all(stream, bytes);
+      const std::string more(64 * KiB, 'x');
+      while (taken && count < 16 * MiB) {
+        taken = co_await test::write_all(stream, more);
+        count += more.size();
+      }
+    };
+    asio::co_spawn(loop.executor(), pour(std::move(theirs), start, sent), asio::detached);
+    const http::Request request("GET", "/");
+    CHECK_FALSE(loop.run(http::fetch(ours, request)));
+    CHECK(sent < MiB);
+  }
+}
+
+TEST_CASE("an answer is as large as its reader wants it at most") {
+  World world;
+  const http::Request request("POST", "/echo", std::string(100 * KiB, 'x'));
+  Stream first = world.client(), second = world.client();
+  CHECK(world.loop.run(http::fetch(first, request, 100 * KiB)));
+  CHECK_FALSE(world.loop.run(http::fetch(second, request, 64 * KiB)));
+}

@@ -13,8 +13,7 @@ namespace {
 
 /// A server with a handler of each kind, on one end of socket pairs.
 struct World {
-  World(http::Guard guard = {}, http::Patience patience = {})
-      : server(loop.executor(), router, std::move(guard), patience) {
+  World(http::Guard guard = {}, http::Limits limits = {}) : server(loop.executor(), router, std::move(guard), limits) {
     router.add("GET", "/hello/{name}", hello).add("POST", "/echo", echo).add("POST", "/ignore", ignore);
     router.add("GET", "/count", count)
         .add("GET", "/broken", broken)

@@ -109,3 +109,31 @@ TEST_CASE("a checkpoint is found by its id, and only by it") {
   }
   CHECK(find_checkpoint(history, "Current").error().kind == Error::Kind::invalid);
 }
+
+TEST_CASE("there is room for a thousand checkpoints, automatic ones not counted") {
+  store::History history;
+  history.entries.resize(999);
+  store::HistoryEntry automatic;
+  automatic.checkpoint.automatic = store::Automatic::yes;
+  for (int i = 0; i < 5; ++i) history.entries.push_back(automatic);
+  CHECK(check_room(history, "box"));
+  history.entries.emplace_back();
+  const auto full = check_room(history, "box");
+  REQUIRE_FALSE(full);
+  CHECK(full.error().kind == Error::Kind::no_space);
+  CHECK(full.error().hint.find("sprite checkpoint delete -s box") != std::string::npos);
+}
+
+TEST_CASE("a long history is told as far as a hundred back") {
+  store::History history;
+  for (std::int64_t i = 0; i < 300; ++i) {
+    store::HistoryEntry& entry = history.entries.emplace_back();
+    entry.checkpoint.number = entry.checkpoint.ordinal = i;
+    if (i > 0) entry.source = i - 1;
+  }
+  history.current = 299;
+  const auto all = list_of(history);
+  CHECK(all[50].history->size() == 50);
+  CHECK(all.back().history->size() == history_max);
+  CHECK(all.back().history->front() == "v299");
+}
