@@ -4,7 +4,9 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include "base/directory.h"
 #include "base/text.h"
+#include "vm/machine_files.h"
 
 namespace sprite::vm {
 namespace {
@@ -69,6 +71,25 @@ Result<std::string> prepare_embedded(const Path& root, const Path& short_name) {
     TRY(move_running_state(root, short_name.string() + "-run"));
   }
   return "qemu:///embed?root=" + name.string();
+}
+
+namespace {
+
+std::vector<Path> probes_of(const Path& root) {
+  std::vector<Path> found = entries_of(root / "lib" / "qemu");
+  std::erase_if(found, [](const Path& each) { return !each.filename().string().starts_with("qmp-"); });
+  return found;
+}
+
+}  // namespace
+
+void end_probes(const Path& root) {
+  for (const Path& probe : probes_of(root)) (void)kill_holder(probe / "qmp.pid");  // ignoring: nothing more can be done
+}
+
+void remove_probes(const Path& root) {
+  end_probes(root);
+  for (const Path& probe : probes_of(root)) (void)remove_tree(probe);
 }
 
 std::vector<std::string> last_words(const Path& log_directory, const std::string& domain) {

@@ -13,6 +13,12 @@ namespace sprite::vm {
 /// for QEMU's sockets below it), unavailable (as root: no user libvirt-qemu), as system_error.
 Result<std::string> prepare_embedded(const Path& root, const Path& short_name = {});
 
+/// Kills the QEMUs that an embedded libvirt asks what they can do. They are daemons of their own, which nobody ends
+/// when we do meanwhile; killed, the one that asks has its answer.
+void end_probes(const Path& root);
+/// As end_probes(), and removes the folders of those that nobody waits for. Not while libvirt asks.
+void remove_probes(const Path& root);
+
 /// The end of what the QEMU of that domain wrote, for a person: its last lines, or nothing.
 std::vector<std::string> last_words(const Path& log_directory, const std::string& domain);
 

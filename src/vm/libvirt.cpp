@@ -4,6 +4,7 @@
 
 #include <map>
 #include <mutex>
+#include <thread>
 
 #include "base/locked.h"
 #include "base/text.h"
@@ -107,6 +108,7 @@ class Libvirt final : public Hypervisor {
   std::optional<Machine> machine(const std::string& id);
   Result<std::optional<Domain>> find(const std::string& domain_id);
   Result<Domain> require(const std::string& id);
+  Result<> end_start(const Record& record);
   Result<> destroy_domain(const std::string& domain_id);
 
   void keep();
@@ -115,8 +117,9 @@ class Libvirt final : public Hypervisor {
   Opened opened_;
   Records records_;
   Locked<Shared> shared_;
-  std::mutex resuming_;  ///< Held while the keeper decides and resumes.
-  std::mutex ending_;    ///< Held while a machine's process is killed and its files are removed.
+  std::mutex resuming_;   ///< Held while the keeper decides and resumes.
+  std::mutex ending_;     ///< Held while a machine's process is killed and its files are removed.
+  std::mutex admitting_;  ///< Held while the room for a machine's memory is looked for and taken.
   int lifecycle_callback_ = -1, shutdown_callback_ = -1;
   std::optional<Keeper> keeper_;  // last: it uses all of the above
 };
@@ -208,6 +211,7 @@ Result<> Libvirt::start(const MachineSpec& spec) {
   auto launched = launch(spec, record);
   if (launched) launched = settle(spec.id);
   if (launched) return {};
+  (void)kill_process(record.runtime_directory);  // one that destroy() wanted to end may have come up all the same
   forget(record);
   return std::move(launched).error().within("cannot start the machine of '" + spec.hostname + "'");
 }
@@ -224,7 +228,10 @@ Result<> Libvirt::launch(const MachineSpec& spec, const Record& record) {
   TRY(records_.write(record));
   TRY(make_directories(spec.runtime_directory));
   TRY(make_directories(spec.console_log.parent_path()));
-  TRY(make_memory_file(spec.memory_file, spec.memory_bytes));
+  {
+    const std::lock_guard one_at_a_time(admitting_);  // what one finds free must not be what another takes
+    TRY(make_memory_file(spec.memory_file, spec.memory_bytes));
+  }
   if (opened_.platform.network == Network::passt) {
     TRY(start_network(spec.runtime_directory));
   }
@@ -351,12 +358,15 @@ Result<> Libvirt::destroy(const std::string& id) {
     const auto found = shared.machines.find(id);
     if (found == shared.machines.end()) return std::nullopt;
     const Machine before = found->second;
+    if (before.phase == Machine::Phase::starting) found->second.ended = "it was to be ended";
     if (before.phase == Machine::Phase::running) found->second.phase = Machine::Phase::ending;
     return before;
   });
   if (!known) return {};
-  if (known->phase == Machine::Phase::starting)
-    return Error{Error::Kind::busy, "machine '" + id + "' is starting", {}, {}};
+  if (known->phase == Machine::Phase::starting) {
+    hold.unlock();
+    return end_start(known->record);
+  }
   TRY_LET(const bool killed, kill_process(known->record.runtime_directory));
   if (!killed) {
     hold.unlock();
@@ -365,6 +375,20 @@ Result<> Libvirt::destroy(const std::string& id) {
   }
   forget_ended(known->record);
   return {};
+}
+
+/// For a start that hangs: without its QEMU it fails, and removes the files.
+Result<> Libvirt::end_start(const Record& record) {
+  const auto deadline = std::chrono::steady_clock::now() + 5s;
+  for (;;) {
+    const auto now = machine(record.id);
+    if (!now || now->record.domain_id != record.domain_id) return {};
+    (void)kill_process(record.runtime_directory);  // ignoring: tried again
+    if (std::chrono::steady_clock::now() > deadline)
+      return Error{
+          Error::Kind::unavailable, "machine '" + record.id + "' is starting, and libvirt does not answer", {}, {}};
+    std::this_thread::sleep_for(20ms);
+  }
 }
 
 Result<> Libvirt::destroy_domain(const std::string& domain_id) {

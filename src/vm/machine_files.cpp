@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <cctype>
 #include <thread>
 
+#include "base/directory.h"
 #include "base/text.h"
 #include "vm/network.h"
 
@@ -114,14 +116,14 @@ Result<std::optional<Record>> Records::find(const std::string& id) const {
 
 Result<std::vector<Record>> Records::all() const {
   std::vector<Record> records;
-  std::error_code failed;
-  for (const auto& entry : std::filesystem::directory_iterator(directory_, failed)) {
-    if (!is_uuid(entry.path().filename().string())) continue;
-    TRY_LET(auto record, find(entry.path().filename()));
+  auto files = list_directory(directory_);
+  if (!files && files.error().kind == Error::Kind::not_found) return records;
+  if (!files) return std::move(files).error();
+  for (const Path& file : *files) {
+    if (!is_uuid(file.filename().string())) continue;
+    TRY_LET(auto record, find(file.filename()));
     if (record) records.push_back(std::move(*record));
   }
-  if (failed && failed != std::errc::no_such_file_or_directory)
-    return system_error("cannot list '" + directory_.string() + "'", failed.value());
   return records;
 }
 
@@ -143,21 +145,38 @@ Result<> check_spec(const MachineSpec& spec) {
   return {};
 }
 
-Result<> make_memory_file(const Path& path, std::uint64_t bytes) {
-  const Path directory = path.parent_path();
+Result<MemoryRoom> memory_room(const Path& directory, const Path& except) {
   struct statvfs space {};
   if (::statvfs(directory.c_str(), &space) != 0) {
     Error error = system_error("cannot use memory directory '" + directory.string() + "'");
     error.hint = "name another, best on a tmpfs: `sprite config set memory_dir PATH`";
     return error;
   }
-  const std::uint64_t free_bytes = std::uint64_t{space.f_bavail} * space.f_frsize;
-  if (free_bytes < bytes)
-    return Error{Error::Kind::no_space,
-                 fmt::format("memory directory '{}' has {} left and the machine may need {}", directory.string(),
-                             format_size(free_bytes), format_size(bytes)),
-                 "stop another sprite, or give this one less memory",
-                 {}};
+  MemoryRoom room{std::uint64_t{space.f_bavail} * space.f_frsize, 0};
+  TRY_LET(const std::vector<Path> files, list_directory(directory));
+  for (const Path& file : files) {
+    struct stat info {};
+    if (file == except || ::lstat(file.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
+    const auto size = static_cast<std::uint64_t>(info.st_size),
+               taken = static_cast<std::uint64_t>(info.st_blocks) * 512;
+    room.promised_bytes += size - std::min(size, taken);
+  }
+  return room;
+}
+
+Result<> make_memory_file(const Path& path, std::uint64_t bytes) {
+  const Path directory = path.parent_path();
+  TRY_LET(const MemoryRoom room, memory_room(directory, path));
+  if (room.left_bytes() < bytes)
+    return Error{
+        Error::Kind::no_space,
+        fmt::format("memory directory '{}' has {} left, other machines may still need {} of it, and this one "
+                    "may need {}",
+                    directory.string(), format_size(room.free_bytes), format_size(room.promised_bytes),
+                    format_size(bytes)),
+        "stop another sprite (`sprite stop NAME`), make this one with less memory, or name a larger directory: "
+        "`sprite config set memory_dir PATH`",
+        {}};
   TRY_LET(const Fd file, open_file(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW));
   if (::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0)
     return system_error("cannot make memory file '" + path.string() + "'");
@@ -171,8 +190,10 @@ void remove_files(const Record& record) {
     std::filesystem::remove(file, ignored);
 }
 
-Result<bool> kill_process(const Path& runtime_directory) {
-  const auto file = open_file(pid_file(runtime_directory), O_RDWR);
+Result<bool> kill_process(const Path& runtime_directory) { return kill_holder(pid_file(runtime_directory)); }
+
+Result<bool> kill_holder(const Path& pid_file) {
+  const auto file = open_file(pid_file, O_RDWR);
   if (!file) return false;
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
   bool found = false;

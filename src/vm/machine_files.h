@@ -4,6 +4,7 @@
 /// A record is written before a machine's first file is made and removed after its last one is gone. So whatever was
 /// killed in between (us, QEMU, the host), a record without a machine names exactly what is left over. Records need not
 /// survive a power cut for correctness: what they name is on tmpfs or harmless.
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -54,15 +55,26 @@ class Records {
 /// is a UUID. Errors: invalid, not_found, denied.
 Result<> check_spec(const MachineSpec& spec);
 
-/// Makes the memory file: sparse, 0600, of the machine's size. Errors: no_space (the file system has less room than
-/// that: a page that finds none would kill QEMU), not_found (no such directory), as system_error.
+/// The room that a directory has for memory.
+struct MemoryRoom {
+  std::uint64_t free_bytes = 0;      ///< Of its file system.
+  std::uint64_t promised_bytes = 0;  ///< What the memory files in it may still take: they are sparse.
+  std::uint64_t left_bytes() const { return free_bytes - std::min(free_bytes, promised_bytes); }
+};
+/// Without counting the file `except`. Errors: as system_error (not_found: no such directory).
+Result<MemoryRoom> memory_room(const Path& directory, const Path& except);
+
+/// Makes the memory file: sparse, 0600, of the machine's size. Errors: no_space (a page that finds no room would kill
+/// QEMU, so every machine's whole memory must fit), not_found (no such directory), as system_error.
 Result<> make_memory_file(const Path& path, std::uint64_t bytes);
 
 /// Removes the memory file, the sockets and the network helper of a machine whose process is gone.
 void remove_files(const Record& record);
 
-/// Kills the machine's QEMU and returns when its files are closed; false if no QEMU was found. Errors: unavailable (it
-/// does not die).
+/// Kills the QEMU that holds the lock on this pid file and returns when its files are closed; false if there is none.
+/// Errors: unavailable (it does not die).
+Result<bool> kill_holder(const Path& pid_file);
+/// The same for a machine's QEMU.
 Result<bool> kill_process(const Path& runtime_directory);
 
 }  // namespace sprite::vm

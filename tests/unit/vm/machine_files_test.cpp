@@ -136,6 +136,32 @@ TEST_CASE("a memory file is sparse, private and fits") {
   CHECK(absent.error().hint.find("config set memory_dir") != std::string::npos);
 }
 
+TEST_CASE("memory that other machines may still take is not given away") {
+  const test::TemporaryDirectory directory;
+  const Path first = directory / "first.ram", second = directory / "second.ram";
+  const std::uint64_t all = memory_room(directory.path(), first)->free_bytes;
+  const std::uint64_t half = all / 2 / MiB * MiB;
+  REQUIRE(make_memory_file(first, half));
+  {
+    const Fd file = *open_file(first, O_WRONLY);
+    REQUIRE(pwrite_all(file.get(), Bytes(8 * MiB, std::byte{1}), 0));
+    REQUIRE(::fsync(file.get()) == 0);
+  }
+  CHECK(memory_room(directory.path(), second)->promised_bytes <= half - 8 * MiB);
+  CHECK(memory_room(directory.path(), second)->promised_bytes > half - 9 * MiB);
+  CHECK(memory_room(directory.path(), first)->promised_bytes == 0);  // its own file is made anew
+
+  // There is room for it, but not once the first has taken all that it may.
+  const auto refused = make_memory_file(second, all - half / 2);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().kind == Error::Kind::no_space);
+  CHECK(refused.error().hint.find("sprite stop") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(second));
+  CHECK(make_memory_file(second, half / 2));
+  std::filesystem::remove(first);
+  CHECK(make_memory_file(second, all - half / 2));
+}
+
 TEST_CASE("only a process that holds the pid file's lock is killed") {
   const test::TemporaryDirectory directory;
   CHECK_FALSE(*kill_process(directory.path()));  // no file
@@ -167,6 +193,9 @@ TEST_CASE("a console's log keeps its newer half while it grows") {
   const std::string before = *read_file(log);
   REQUIRE(trim_console(log, 64 * KiB));
   CHECK(*read_file(log) == before);
+  CHECK(*console_tail(log, 64 * KiB) == before);
+  CHECK(*console_tail(log, 100) == before.substr(before.size() - 100));
+  CHECK(console_tail(directory / "none").error().kind == Error::Kind::not_found);
 }
 
 TEST_CASE("QEMU's last words are those of its last start") {

@@ -3,7 +3,11 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <optional>
+#include <thread>
+
 #include "base/locked.h"
+#include "base/unix_socket.h"
 #include "machine_rig.h"
 #include "vm/machine_files.h"
 
@@ -236,12 +240,32 @@ TEST_CASE("a start that fails says why and leaves nothing") {
     spec.kernel = rig.directory() / "guest.img";
     const auto started = hypervisor->start(spec);
     REQUIRE_FALSE(started);
+    CAPTURE(to_text(started.error()));
     CHECK(to_text(started.error()).find("kernel") != std::string::npos);
   }
   CHECK(*hypervisor->state(spec.id) == State::absent);
   CHECK(eventually([&] { return is_gone(spec); }));
   CHECK(std::filesystem::is_empty(rig.directory() / "libvirt" / "machines"));
   CHECK(ends.now().empty());
+}
+
+TEST_CASE("a start that hangs is ended by destroying the machine") {
+  Rig& rig = Rig::instance();
+  const auto hypervisor = rig.open();
+  MachineSpec spec = rig.spec(7);
+  spec.disk_socket = rig.directory() / "mute.sock";
+  const auto mute = listen_unix(spec.disk_socket);  // QEMU waits for what this disk says, and libvirt for QEMU
+  REQUIRE(mute);
+  std::optional<Result<>> started;
+  std::thread starting([&] { started = hypervisor->start(spec); });
+  REQUIRE(eventually([&] { return std::filesystem::exists(pid_file(spec.runtime_directory)); }));
+  const auto begun = std::chrono::steady_clock::now();
+  CHECK(hypervisor->destroy(spec.id));
+  CHECK(std::chrono::steady_clock::now() - begun < std::chrono::seconds(5));
+  starting.join();
+  CHECK_FALSE(*started);
+  CHECK(*hypervisor->state(spec.id) == State::absent);
+  CHECK(eventually([&] { return is_gone(spec); }));
 }
 
 TEST_CASE("the host's loopback services are out of the guest's reach") {
