@@ -1,6 +1,7 @@
 #include "agent/virtual_machine.h"
 
 #include <linux/fs.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
@@ -12,6 +13,7 @@
 
 #include "agent/boot.h"
 #include "agent/kernel_identity.h"
+#include "base/directory.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -19,7 +21,7 @@ namespace sprite::agent {
 namespace {
 
 constexpr std::chrono::seconds programs_grace{2}, start_limit{60}, restart_wait_limit{15}, retry_after{5},
-    frozen_max{5}, freezing_max{2};
+    frozen_max{5}, freezing_max{2}, host_keys_limit{20};
 constexpr int failures_before_failed = 3;
 
 Result<> unmount_disk() {
@@ -53,9 +55,8 @@ Result<> write_dirty() {
 void remove_others_host_keys(const std::string& machine_id) {
   const auto present = read_file(disk_folder / "etc/machine-id", 4096);
   if (!present || trim(*present).empty() || trim(*present) == machine_id) return;
-  std::error_code ignored;
-  for (const auto& file : std::filesystem::directory_iterator(disk_folder / "etc/ssh", ignored))
-    if (file.path().filename().string().starts_with("ssh_host_")) ::unlink(file.path().c_str());
+  for (const Path& file : entries_of(disk_folder / "etc/ssh"))
+    if (file.filename().string().starts_with("ssh_host_")) ::unlink(file.c_str());
 }
 
 bool lacks_host_keys() {
@@ -197,9 +198,15 @@ asio::awaitable<Result<>> VirtualMachine::make_host_keys(SpawnerClient& spawner)
   const auto ended = std::make_shared<std::optional<Ending>>();
   std::function<void(Ending)> on_end = [ended](Ending ending) { *ended = ending; };
   CO_TRY_LET(const auto started, co_await spawner.start(std::move(program), std::move(stdio), std::move(on_end)));
-  while (!*ended) co_await pause_for(executor_, std::chrono::milliseconds(10));
-  if ((*ended)->status != 0)
+  const auto deadline = std::chrono::steady_clock::now() + host_keys_limit;
+  while (!*ended && std::chrono::steady_clock::now() < deadline)
+    co_await pause_for(executor_, std::chrono::milliseconds(10));
+  if (!*ended) {
+    spawner.signal(started.id, SIGKILL, Reach::session);
+    log::warning("ignoring: ssh-keygen (pid {}) did not end in {} s", started.pid, host_keys_limit.count());
+  } else if ((*ended)->status != 0) {
     log::warning("ignoring: ssh-keygen (pid {}) ended with status {}", started.pid, (*ended)->status);
+  }
   co_return Result<>{};
 }
 

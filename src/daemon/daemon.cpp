@@ -19,6 +19,7 @@
 #include "api/guest.h"
 #include "base/bytes.h"
 #include "base/log.h"
+#include "base/unix_socket.h"
 #include "daemon/instance.h"
 #include "daemon/log_file.h"
 #include "http/server.h"
@@ -132,7 +133,7 @@ Result<> serve(const settings::Settings& settings, const Options& options, Repor
   http::Server local(loop.get_executor(), router);
   http::Server with_token(loop.get_executor(), router, api::loopback_guard(loopback.record.token));
   const Path socket = settings::daemon_socket(settings.runtime_dir);
-  TRY_LET(Fd local_socket, http::listen_unix(socket));
+  TRY_LET(Fd local_socket, listen_unix(socket));
   TRY(settings::write_daemon_record(settings.runtime_dir, loopback.record));
   with_token.listen(std::move(loopback.socket));
   local.listen(std::move(local_socket));
@@ -148,7 +149,9 @@ Result<> serve(const settings::Settings& settings, const Options& options, Repor
   });
   loop.run();
   loop.restart();
-  loop.run_for(connections_limit);
+  const auto deadline = std::chrono::steady_clock::now() + connections_limit;
+  while (local.connections() + with_token.connections() > 0 && std::chrono::steady_clock::now() < deadline)
+    loop.run_one_until(deadline);
   guests.reset();
   sprites->close();
   sprites.reset();

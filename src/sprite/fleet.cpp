@@ -5,10 +5,13 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
 
+#include "base/directory.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "sprite/on_pool.h"
+#include "vm/console_log.h"
 
 namespace sprite {
 namespace {
@@ -49,13 +52,31 @@ Record record_of_damaged(const Path& folder) {
   return record;
 }
 
+bool is_there(const Path& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+/// The record in a sprite's folder, which must be that sprite's. Errors: as load_record(); corrupt.
+Result<Record> own_record(const Path& folder) {
+  TRY_LET(Record record, load_record(folder));
+  const std::string id = folder.filename();
+  if (record.id == id && check_sprite_name(record.name)) return record;
+  return Error{Error::Kind::corrupt,
+               "the record in '" + folder.string() + "' is not that of a sprite '" + id + "'",
+               "",
+               {"it says that it is '" + record.id + "' with the name '" + record.name + "'"}};
+}
+
+/// What a sprite is made of is missing (a layer, its image, memory_dir): not_found would say that the sprite is.
+Error part_missing(Error error) {
+  if (error.kind == Error::Kind::not_found) error.kind = Error::Kind::corrupt;
+  return error;
+}
+
 /// Host bytes of the files in `folder`, not counting holes and what it shares with an image.
 std::uint64_t bytes_on_disk(const Path& folder) {
   std::uint64_t bytes = 0;
-  std::error_code ignored;
-  for (const auto& file : std::filesystem::directory_iterator(folder, ignored)) {
+  for (const Path& file : entries_of(folder)) {
     struct stat info {};
-    if (::lstat(file.path().c_str(), &info) == 0 && info.st_nlink == 1)
+    if (::lstat(file.c_str(), &info) == 0 && info.st_nlink == 1)
       bytes += static_cast<std::uint64_t>(info.st_blocks) * 512;
   }
   return bytes;
@@ -80,15 +101,14 @@ Result<> Fleet::open() {
   TRY(make_private_directory(host_.options().memory_dir));
   TRY(make_directories(host_.sprites_dir()));
   TRY(make_directories(host_.options().runtime_dir / "vm"));
-  std::error_code failed;
-  for (const auto& folder : std::filesystem::directory_iterator(host_.sprites_dir(), failed)) {
-    const std::string id = folder.path().filename();
-    if (id.starts_with("sprite-")) load(folder.path());
+  TRY_LET(const std::vector<Path> folders, list_directory(host_.sprites_dir()));
+  for (const Path& folder : folders) {
+    const std::string id = folder.filename();
+    if (id.starts_with(Host::sprite_id_prefix)) load(folder);
     if (!id.starts_with(".")) continue;
-    if (const auto removed = remove_tree(folder.path()); !removed)
-      log::warning("ignoring '{}': {}", folder.path().string(), log::one_line(removed.error()));
+    if (const auto removed = remove_tree(folder); !removed)
+      log::warning("ignoring '{}': {}", folder.string(), log::one_line(removed.error()));
   }
-  if (failed) return system_error("cannot read '" + host_.sprites_dir().string() + "'", failed.value());
   host_.on_ended([weak = weak_from_this(), executor = host_.executor()](std::string id, std::string reason) {
     if (auto self = weak.lock())
       asio::co_spawn(executor, self->machine_ended(std::move(id), std::move(reason)), [self](std::exception_ptr) {});
@@ -99,11 +119,13 @@ Result<> Fleet::open() {
 
 /// A sprite that is damaged is shown as such; it keeps nobody from the others.
 void Fleet::load(const Path& folder) {
-  auto record = load_record(folder);
+  auto record = own_record(folder);
+  if (record && entries_.contains(record->name))
+    record = Error{Error::Kind::corrupt, "another sprite has its name, '" + record->name + "'"};
   const bool damaged = !record;
   auto entry = std::make_shared<Entry>(host_, damaged ? record_of_damaged(folder) : *std::move(record));
   entries_[entry->record.name] = entry;
-  entry->lacks_disk = std::filesystem::exists(host_.vm_dir(entry->record.id));
+  entry->lacks_disk = is_there(host_.vm_dir(entry->record.id));
   if (damaged) {
     entry->damage = std::move(record).error().within("its record cannot be read");
     entry->damage->hint = "put '" + folder.string() +
@@ -129,11 +151,9 @@ asio::awaitable<void> Fleet::go_on_with_machines() {
     Turns::Turn turn = co_await entry->turns.take();
     served.emplace_back(entry, std::make_shared<Turns::Turn>(std::move(turn)));
   }
-  auto hypervisor = co_await host_.hypervisor();
-  if (!hypervisor) co_return;  // the next action meets and tells the same error
-  auto list = [machines = *hypervisor] { return machines->list(); };
-  auto ids = co_await on_pool(host_.pool(), list);
-  if (!ids) co_return;
+  auto list = [](vm::Hypervisor& machines) { return machines.list(); };
+  auto ids = co_await host_.with_hypervisor("listing the machines", list);
+  if (!ids) co_return;  // the next action meets and tells the same error
   for (auto& [entry, turn] : served) {
     const bool there = std::ranges::find(*ids, Host::machine_id(entry->record.id)) != ids->end();
     auto go_on = [](std::shared_ptr<Fleet> self, EntryPtr its_entry, bool is_there,
@@ -144,9 +164,9 @@ asio::awaitable<void> Fleet::go_on_with_machines() {
   }
   served.clear();
   for (const std::string& id : *ids) {
-    if (std::filesystem::exists(host_.sprite_dir(Host::sprite_id(id)))) continue;
-    auto destroy = [machines = *hypervisor, id] { return machines->destroy(id); };
-    (void)co_await on_pool(host_.pool(), destroy);
+    if (is_there(host_.sprite_dir(Host::sprite_id(id)))) continue;
+    auto destroy = [id](vm::Hypervisor& machines) { return machines.destroy(id); };
+    (void)co_await host_.with_hypervisor("ending a machine", destroy);
   }
 }
 
@@ -170,10 +190,8 @@ asio::awaitable<void> Fleet::machine_ended(std::string id, std::string reason) {
   const EntryPtr entry = found->second;
   const Turns::Turn turn = co_await entry->turns.take();
   if (!entry->machine.on()) co_return;  // we ended it ourselves
-  auto hypervisor = co_await host_.hypervisor();
-  if (!hypervisor) co_return;
-  auto look = [machines = *hypervisor, id] { return machines->state(id); };
-  const auto state = co_await on_pool(host_.pool(), look);
+  auto look = [id](vm::Hypervisor& machines) { return machines.state(id); };
+  const auto state = co_await host_.with_hypervisor("looking at the machine", look);
   if (!state || *state != vm::State::absent) co_return;  // started again meanwhile
   (void)co_await entry->machine.cut_power();             // its memory file and sockets
   enter(*entry, Phase::stopped, "ended by itself: " + reason);
@@ -186,12 +204,40 @@ Result<Fleet::EntryPtr> Fleet::find(const std::string& name) const {
 }
 
 void Fleet::enter(Entry& entry, Phase phase, std::string detail) {
-  entry.phase = phase;
+  const Phase before = std::exchange(entry.phase, phase);
   entry.detail = std::move(detail);
-  if (phase == Phase::running) entry.record.last_running_at = now();
+  if (phase == Phase::running || before == Phase::running || before == Phase::stopping) note_running(entry);
   const wire::Sprite changed = to_wire(entry);
   const auto watchers = watchers_;  // a watcher may end itself
   for (const auto& [number, watcher] : watchers) watcher(changed);
+}
+
+/// Written behind: nobody waits for it, and close() does.
+void Fleet::note_running(Entry& entry) {
+  entry.record.last_running_at = now();
+  if (entry.phase == Phase::destroyed) return;
+  asio::post(host_.pool(), [folder = host_.sprite_dir(entry.record.id), time = *entry.record.last_running_at] {
+    (void)save_last_running(folder, time);  // the next change of state will
+  });
+}
+
+asio::awaitable<void> Fleet::measure_disks() {
+  constexpr auto good_for = std::chrono::seconds(1);
+  if (measured_ && std::chrono::steady_clock::now() - *measured_ < good_for) co_return;
+  measured_ = std::chrono::steady_clock::now();
+  std::vector<EntryPtr> all;
+  std::vector<Path> folders;
+  for (const auto& [name, entry] : entries_) {
+    all.push_back(entry);
+    folders.push_back(host_.sprite_dir(entry->record.id) / "layers");
+  }
+  auto measure = [folders]() -> Result<std::vector<std::uint64_t>> {
+    std::vector<std::uint64_t> used;
+    for (const Path& folder : folders) used.push_back(bytes_on_disk(folder));
+    return used;
+  };
+  const auto used = co_await on_pool(host_.pool(), measure);
+  for (std::size_t i = 0; used && i < all.size(); ++i) all[i]->disk_used_bytes = (*used)[i];
 }
 
 wire::Sprite Fleet::to_wire(const Entry& entry) const {
@@ -213,7 +259,7 @@ wire::Sprite Fleet::to_wire(const Entry& entry) const {
   shown.environment = record.environment;
   shown.image = record.image_name + "@" + record.image.substr(0, 12);
   shown.detail = entry.detail.empty() ? std::string(word_for(entry.phase)) : entry.detail;
-  shown.disk_used_bytes = bytes_on_disk(host_.sprite_dir(record.id) / "layers");
+  shown.disk_used_bytes = entry.disk_used_bytes;
   return shown;
 }
 
@@ -322,7 +368,8 @@ asio::awaitable<Result<>> Fleet::bring_up(EntryPtr entry) {
   if (entry->machine.reachable()) co_return Result<>{};
   if (entry->lacks_disk) {
     auto serve = [entry] { return entry->machine.serve_disk(); };
-    CO_TRY(co_await on_pool(host_.pool(), serve));
+    auto served = co_await on_pool(host_.pool(), serve);
+    if (!served) co_return part_missing(std::move(served).error());
     entry->lacks_disk = false;
   }
   if (entry->machine.on()) {
@@ -344,10 +391,10 @@ asio::awaitable<Result<>> Fleet::bring_up(EntryPtr entry) {
   auto up = co_await entry->machine.power_on();
   if (up) {
     enter(*entry, Phase::running);
-  } else {
-    enter(*entry, Phase::stopped, "did not start: " + up.error().what);
+    co_return up;
   }
-  co_return up;
+  enter(*entry, Phase::stopped, "did not start: " + up.error().what);
+  co_return part_missing(std::move(up).error());
 }
 
 asio::awaitable<Result<>> Fleet::bring_down(EntryPtr entry) {
@@ -449,7 +496,7 @@ asio::awaitable<Result<wire::AgentStatus>> Fleet::agent_status(std::string name)
 
 Result<std::string> Fleet::console_log(const std::string& name) const {
   TRY_LET(const EntryPtr entry, find(name));
-  auto log = read_file(host_.console_log(entry->record.id));
+  auto log = vm::console_tail(host_.console_log(entry->record.id));
   if (!log && log.error().kind == Error::Kind::not_found) return std::string();  // never started
   return log;
 }
@@ -482,7 +529,7 @@ wire::DaemonStatus Fleet::daemon_status() const {
 }
 
 void Fleet::close() {
-  host_.pool().join();  // a start under way may be opening a disk
+  host_.close();  // a start under way may be opening a disk
   for (const auto& [name, entry] : entries_)
     (void)entry->machine.release();  // the next daemon goes on from tmpfs if a flush failed
 }

@@ -5,6 +5,7 @@
 /// entries and all phases change on the executor only. What survives a crash is the folder of a sprite: it appears with
 /// a rename once it is whole, and disappears with one before its content is removed, so that a crash leaves either a
 /// whole sprite or a folder whose name begins with a dot, which the next start removes.
+#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
@@ -28,9 +29,10 @@ struct Entry {
 
   Record record;
   Phase phase = Phase::stopped;
-  std::string detail;           ///< Why it is so, when that is not plain: "ended by itself: guest powered off".
-  std::optional<Error> damage;  ///< Why nothing is known of it but its folder; it can only be destroyed.
-  bool lacks_disk = false;      ///< An earlier daemon's machine may wait for its disk, which we could not serve.
+  std::string detail;                 ///< Why it is so, when that is not plain: "ended by itself: guest powered off".
+  std::optional<Error> damage;        ///< Why nothing is known of it but its folder; it can only be destroyed.
+  std::uint64_t disk_used_bytes = 0;  ///< As measure_disks() found it.
+  bool lacks_disk = false;            ///< An earlier daemon's machine may wait for its disk, which we could not serve.
   Turns turns;
   Machine machine;
 };
@@ -45,11 +47,13 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   asio::awaitable<Result<wire::Sprite>> create(wire::CreateRequest request) override;
   Result<wire::Sprite> get(const std::string& name) const override;
   std::vector<wire::Sprite> list() const override;
+  asio::awaitable<void> measure_disks() override;
   asio::awaitable<Result<wire::Sprite>> update(std::string name, wire::UpdateRequest request) override;
   asio::awaitable<Result<>> destroy(std::string name) override;
   asio::awaitable<Result<wire::Sprite>> start(std::string name) override;
   asio::awaitable<Result<wire::Sprite>> stop(std::string name) override;
   asio::awaitable<Result<wire::Sprite>> restart(std::string name) override;
+  asio::awaitable<Result<>> check_room_for_checkpoint(std::string name) override;
   asio::awaitable<Result<Checkpointed>> checkpoint(std::string name, std::string comment) override;
   asio::awaitable<Result<std::vector<wire::Checkpoint>>> checkpoints(std::string name) override;
   asio::awaitable<Result<>> remove_checkpoint(std::string name, std::string id) override;
@@ -90,6 +94,7 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   Error told(Error error, std::string doing) const;
   wire::Sprite to_wire(const Entry& entry) const;
   void enter(Entry& entry, Phase phase, std::string detail = "");
+  void note_running(Entry& entry);
 
   // The caller of these has the entry's turn.
   asio::awaitable<Result<>> bring_up(EntryPtr entry);
@@ -105,6 +110,7 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   std::map<std::uint64_t, std::function<void(const wire::Sprite&)>> watchers_;
   std::uint64_t next_watcher_ = 0;
   std::string started_at_;
+  std::optional<std::chrono::steady_clock::time_point> measured_;  ///< When disks were.
 };
 
 }  // namespace sprite

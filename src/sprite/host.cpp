@@ -2,13 +2,15 @@
 
 #include <boost/asio/post.hpp>
 
-#include "sprite/on_pool.h"
+#include "vm/embedded.h"
 #include "vm/libvirt.h"
+#include "vm/machine_files.h"
 
 namespace sprite {
 namespace {
 
-constexpr std::size_t pool_threads = 8;  // most of them wait for libvirt or a disk
+constexpr std::size_t pool_threads = 8;                    // most of them wait for a disk
+constexpr auto opening_limit = std::chrono::seconds(120);  // the first time takes 4 to 8 s on an idle machine
 
 vm::LibvirtOptions libvirt_options(const SpritesOptions& options) {
   vm::LibvirtOptions chosen;
@@ -27,7 +29,13 @@ Host::Host(asio::any_io_executor executor, SpritesOptions options)
       packs_(std::make_shared<store::PackStore>(options_.data_dir / "packs")),
       pool_(pool_threads) {}
 
-Host::~Host() { pool_.join(); }
+Host::~Host() { close(); }
+
+void Host::close() {
+  pool_.join();
+  while (!calls_.join_for(std::chrono::milliseconds(20)))
+    if (!hypervisor_) vm::end_probes(libvirt_options(options_).directory);  // else its opening takes seconds more
+}
 
 Result<std::shared_ptr<store::Volume>> Host::open_volume(const std::string& sprite_id) const {
   const Path runtime = vm_dir(sprite_id);
@@ -40,7 +48,7 @@ asio::awaitable<Result<vm::Hypervisor*>> Host::hypervisor() {
   const Turns::Turn turn = co_await opening_.take();
   if (hypervisor_) co_return hypervisor_.get();
   auto open = [options = libvirt_options(options_)] { return vm::open_libvirt(options); };
-  CO_TRY_LET(auto opened, co_await on_pool(pool_, open));
+  CO_TRY_LET(auto opened, co_await calls_.call("opening libvirt", opening_limit, open));
   opened->on_ended([executor = executor_, &ended = ended_](const std::string& id, const std::string& reason) {
     asio::post(executor, [&ended, id, reason] {
       if (ended) ended(id, reason);
@@ -51,16 +59,8 @@ asio::awaitable<Result<vm::Hypervisor*>> Host::hypervisor() {
   co_return hypervisor_.get();
 }
 
-std::string Host::machine_id(const std::string& sprite_id) {
-  constexpr std::string_view prefix = "sprite-";
-  return sprite_id.starts_with(prefix) ? sprite_id.substr(prefix.size()) : sprite_id;  // a stray folder's name has none
-}
+std::string Host::machine_id(const std::string& sprite_id) { return sprite_id.substr(sprite_id_prefix.size()); }
 
-std::string Host::short_id(const std::string& sprite_id) {
-  std::string digits;
-  for (const char c : machine_id(sprite_id))
-    if (c != '-' && digits.size() < 12) digits += c;
-  return digits;
-}
+std::string Host::short_id(const std::string& sprite_id) { return vm::short_id(machine_id(sprite_id)); }
 
 }  // namespace sprite

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/stream.h"
 #include "image/catalogue.h"
+#include "sprite/limited_calls.h"
 #include "sprite/open.h"
 #include "sprite/record.h"
 #include "sprite/turns.h"
@@ -30,10 +31,22 @@ class Host {
   /// The hypervisor, opened by the first who asks (4 to 8 s on a machine's first use). Errors: unavailable; the next
   /// call tries again.
   asio::awaitable<Result<vm::Hypervisor*>> hypervisor();
+  /// The result of `work(vm::Hypervisor&)` on a thread of its own; every call of a hypervisor goes through here, since
+  /// one may hang. Errors: those of `work`, those of hypervisor(); unavailable (it takes longer than `limit`).
+  template <class Work>
+  asio::awaitable<std::invoke_result_t<Work&, vm::Hypervisor&>> with_hypervisor(
+      std::string doing, Work& work, std::chrono::milliseconds limit = std::chrono::seconds(30)) {
+    CO_TRY_LET(vm::Hypervisor * opened, co_await hypervisor());
+    auto call = [opened, its_work = std::move(work)]() mutable { return its_work(*opened); };
+    co_return co_await calls_.call(std::move(doing), limit, call);
+  }
   /// What is known of it without waiting; empty until it is open.
   vm::Facts facts() const { return facts_; }
   /// Called on the executor when a machine ended by itself. Set once, before the first hypervisor().
   void on_ended(std::function<void(std::string id, std::string reason)> callback) { ended_ = std::move(callback); }
+
+  /// Waits for what is under way on other threads; nothing may be begun after it.
+  void close();
 
   /// Called with each stream that a sprite's guest opens.
   void on_guest(std::function<void(const std::string& name, Stream)> serve) { serve_guest_ = std::move(serve); }
@@ -52,9 +65,11 @@ class Host {
     return store::Volume::open(directory, runtime, packs_);
   }
 
+  /// What every sprite's id begins with; a uuid follows.
+  static constexpr std::string_view sprite_id_prefix = "sprite-";
   /// What the hypervisor calls a sprite's machine: the uuid in the sprite's id.
   static std::string machine_id(const std::string& sprite_id);
-  static std::string sprite_id(const std::string& machine_id) { return "sprite-" + machine_id; }
+  static std::string sprite_id(const std::string& machine_id) { return std::string(sprite_id_prefix) + machine_id; }
   /// The first 12 hex digits of the uuid in a sprite's id: short enough for socket paths.
   static std::string short_id(const std::string& sprite_id);
   Path sprites_dir() const { return options_.data_dir / "sprites"; }
@@ -72,6 +87,7 @@ class Host {
   vm::Facts facts_;
   std::function<void(std::string, std::string)> ended_;
   std::function<void(const std::string&, Stream)> serve_guest_;
+  LimitedCalls calls_;  // last: they use what is above
 };
 
 }  // namespace sprite

@@ -1,23 +1,22 @@
 #include "sprite/machine.h"
 
-#include <sys/socket.h>
-#include <sys/un.h>
-
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include "base/text.h"
-#include "http/server.h"
+#include "base/unix_socket.h"
 #include "sprite/agent_client.h"
 #include "sprite/checkpoints.h"
 #include "sprite/on_pool.h"
+#include "vm/console_log.h"
 
 namespace sprite {
 namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto boot_limit = 90s;  // emulated, on a busy machine; a usual boot takes 3 to 4
+constexpr auto start_limit = 90s;  // of QEMU, through libvirt; 0.4 s on an idle machine
+constexpr auto boot_limit = 90s;   // emulated, on a busy machine; a usual boot takes 3 to 4
 constexpr auto adopt_limit = 20s;
 constexpr auto configure_limit = 60s;
 constexpr auto shutdown_limit = 10s;  // the agent gives programs 2 s of it
@@ -29,18 +28,6 @@ constexpr auto freeze_limit = 10s;  // most of it may go by writing what the gue
 constexpr auto thaw_limit = 2s, show_limit = 5s;
 constexpr auto take_disk_limit = 30s, give_disk_limit = 30s;  // the first writes what was not written yet
 constexpr std::size_t automatic_checkpoints_kept = 5;
-
-Result<Fd> connect_unix(const Path& path) {
-  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.string().size() >= sizeof address.sun_path)
-    return Error{Error::Kind::invalid, "the socket path '" + path.string() + "' is too long"};
-  path.string().copy(address.sun_path, sizeof address.sun_path - 1);
-  if (!fd || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-    return system_error("cannot connect to '" + path.string() + "'");
-  return fd;
-}
 
 asio::awaitable<void> pause_for(std::chrono::milliseconds time) {
   asio::steady_timer timer(co_await asio::this_coro::executor, time);
@@ -81,7 +68,7 @@ Result<> Machine::serve_disk() {
     TRY_LET(volume_, host_.open_volume(record_.id));
     volume_->start_upkeep({});
   }
-  TRY_LET(Fd socket, http::listen_unix(host_.vm_dir(record_.id) / "disk.sock"));
+  TRY_LET(Fd socket, listen_unix(host_.vm_dir(record_.id) / "disk.sock"));
   auto find = [volume = volume_](const std::string& name) -> std::shared_ptr<nbd::Device> {
     if (name == "checkpoints") return {volume, &volume->checkpoint_disk()};
     return name == "disk" ? volume : nullptr;
@@ -91,17 +78,16 @@ Result<> Machine::serve_disk() {
 }
 
 asio::awaitable<Result<>> Machine::start_vm() {
-  CO_TRY_LET(vm::Hypervisor * hypervisor, co_await host_.hypervisor());
+  CO_TRY(co_await host_.hypervisor());
   CO_TRY_LET(vm::MachineSpec spec, machine_spec());
-  auto start = [this, hypervisor, spec = std::move(spec)]() -> Result<> {
-    TRY(serve_disk());
-    return hypervisor->start(spec);
-  };
-  co_return co_await on_pool(host_.pool(), start);
+  auto serve = [this] { return serve_disk(); };
+  CO_TRY(co_await on_pool(host_.pool(), serve));
+  auto start = [spec = std::move(spec)](vm::Hypervisor& hypervisor) { return hypervisor.start(spec); };
+  co_return co_await host_.with_hypervisor("starting the machine", start, start_limit);
 }
 
 asio::awaitable<Result<>> Machine::connect_agent(std::chrono::milliseconds limit) {
-  CO_TRY_LET(Fd socket, connect_unix(host_.vm_dir(record_.id) / "channel.sock"));
+  CO_TRY_LET(Fd socket, connect_unix(host_.vm_dir(record_.id) / "channel.sock", Blocking::no));
   auto serve = [this](Stream stream) { host_.serve_guest(record_.name, std::move(stream)); };
   auto link = std::make_unique<channel::Link>(host_.executor(), std::move(socket), channel::Role::host,
                                               channel::Link::Options{}, serve, [this](Error) { channel_down_ = true; });
@@ -162,11 +148,10 @@ asio::awaitable<Result<>> Machine::shut_down() {
 }
 
 asio::awaitable<Result<>> Machine::wait_until_absent(std::chrono::milliseconds limit) {
-  CO_TRY_LET(vm::Hypervisor * hypervisor, co_await host_.hypervisor());
   const auto deadline = std::chrono::steady_clock::now() + limit;
   for (;;) {
-    auto look = [hypervisor, id = Host::machine_id(record_.id)] { return hypervisor->state(id); };
-    CO_TRY_LET(const vm::State state, co_await on_pool(host_.pool(), look));
+    auto look = [id = Host::machine_id(record_.id)](vm::Hypervisor& hypervisor) { return hypervisor.state(id); };
+    CO_TRY_LET(const vm::State state, co_await host_.with_hypervisor("looking at the machine", look));
     if (state == vm::State::absent) co_return Result<>{};
     if (std::chrono::steady_clock::now() > deadline) {
       co_return Error{Error::Kind::unavailable, "the machine did not power off"};
@@ -176,9 +161,8 @@ asio::awaitable<Result<>> Machine::wait_until_absent(std::chrono::milliseconds l
 }
 
 asio::awaitable<Result<>> Machine::cut_power() {
-  CO_TRY_LET(vm::Hypervisor * hypervisor, co_await host_.hypervisor());
-  auto destroy = [hypervisor, id = Host::machine_id(record_.id)] { return hypervisor->destroy(id); };
-  CO_TRY(co_await on_pool(host_.pool(), destroy));
+  auto destroy = [id = Host::machine_id(record_.id)](vm::Hypervisor& hypervisor) { return hypervisor.destroy(id); };
+  CO_TRY(co_await host_.with_hypervisor("ending the machine", destroy));
   co_await let_go();
   co_return Result<>{};
 }
@@ -204,7 +188,7 @@ Result<> Machine::release() {
 }
 
 Error Machine::with_console(Error error) const {
-  const auto log = read_file(host_.console_log(record_.id), 4 * MiB);
+  const auto log = vm::console_tail(host_.console_log(record_.id), 4 * KiB);
   if (!log) return error;
   std::vector<std::string> lines = split(trim(*log), '\n');
   for (std::size_t i = lines.size() - std::min<std::size_t>(lines.size(), 3); i < lines.size(); ++i)

@@ -30,11 +30,19 @@ Result<Record> record_from_json(std::string_view text) {
   }
 }
 
-Result<Record> load_record(const Path& sprite_dir) {
-  const std::string what = "cannot read the record of the sprite in '" + sprite_dir.string() + "'";
+namespace {
+
+Result<meta::Database> open_existing(const Path& sprite_dir, const std::string& what) {
   if (::access((sprite_dir / "volume.db").c_str(), F_OK) != 0)  // opening would make an empty one
     return Error{Error::Kind::corrupt, what, "", {"its volume.db is missing"}};
-  TRY_LET(meta::Database database, store::open_volume_database(sprite_dir));
+  return store::open_volume_database(sprite_dir);
+}
+
+}  // namespace
+
+Result<Record> load_record(const Path& sprite_dir) {
+  const std::string what = "cannot read the record of the sprite in '" + sprite_dir.string() + "'";
+  TRY_LET(meta::Database database, open_existing(sprite_dir, what));
   TRY_LET(meta::Query query, database.query("select value from record where name = 'sprite'"));
   TRY_LET(const bool found, query.next());
   if (!found) return Error{Error::Kind::corrupt, what, "", {"its volume.db has none"}};
@@ -47,6 +55,15 @@ Result<> save_record(const Path& sprite_dir, const Record& record) {
   const std::string text = to_json(record);
   TRY_LET(meta::Database database, store::open_volume_database(sprite_dir));
   return database.run("insert or replace into record (name, value) values ('sprite', ?)", {std::string_view(text)});
+}
+
+Result<> save_last_running(const Path& sprite_dir, const std::string& time) {
+  TRY_LET(meta::Database database,
+          open_existing(sprite_dir, "cannot write the record of the sprite in '" + sprite_dir.string() + "'"));
+  return database.run(
+      "update record set value = json_set(value, '$.last_running_at', ?1) where name = 'sprite' and "
+      "coalesce(json_extract(value, '$.last_running_at'), '') < ?1",
+      {std::string_view(time)});
 }
 
 }  // namespace sprite

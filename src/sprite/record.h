@@ -33,6 +33,9 @@ Result<Record> load_record(const Path& sprite_dir);
 /// Durable when it returns. Errors: no_space, unavailable.
 Result<> save_record(const Path& sprite_dir, const Record& record);
 
+/// Changes last_running_at alone, unless it is later already; durable when it returns. Errors: as load_record().
+Result<> save_last_running(const Path& sprite_dir, const std::string& time);
+
 /// The record as JSON: what an exported sprite says of itself.
 std::string to_json(const Record& record);
 /// Errors: corrupt.
