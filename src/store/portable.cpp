@@ -1,11 +1,13 @@
 #include "store/portable.h"
 
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 
 #include "base/crc32c.h"
+#include "base/text.h"
 #include "store/catalogue.h"
 
 namespace sprite::store {
@@ -119,6 +121,40 @@ Result<PortableHeader> read_header(const Path& path, int file) {
   return header;
 }
 
+/// Opens a file to import: a pipe or a device would let us wait for ever.
+Result<Fd> open_portable(const Path& path) {
+  TRY_LET(Fd file, open_file(path, O_RDONLY | O_NONBLOCK));
+  struct stat info {};
+  if (::fstat(file.get(), &info) != 0) return system_error("cannot look at '" + path.string() + "'");
+  if (!S_ISREG(info.st_mode)) return Error{Error::Kind::invalid, "'" + path.string() + "' is not a file"};
+  return file;
+}
+
+/// Looks over the records from the file's position on, which stays: whether what they hold fits into `directory`. A
+/// small file can hold a disk of a terabyte, and a disk that is full stalls every sprite.
+Result<> check_room(const Path& path, int file, const Path& directory) {
+  const off_t begin = ::lseek(file, 0, SEEK_CUR);
+  struct stat info {};
+  struct statvfs space {};
+  if (begin < 0 || ::fstat(file, &info) != 0) return system_error("cannot look at '" + path.string() + "'");
+  if (::statvfs(directory.c_str(), &space) != 0) return system_error("cannot look at '" + directory.string() + "'");
+  std::uint64_t chunks = 0, next = 0;
+  Bytes head(record_bytes);
+  for (off_t at = begin; at < info.st_size; ++chunks) {
+    TRY(pread_exactly(file, head, static_cast<std::uint64_t>(at)));
+    const auto chunk = load_little<std::uint64_t>(head.data());
+    const auto length = load_little<std::uint32_t>(head.data() + 8);
+    if (chunk == end_mark || chunk < next || length > object_stored_bytes_max)
+      break;  // damage is read_chunks()'s to tell
+    next = chunk + 1;
+    at += static_cast<off_t>(record_bytes + length);
+  }
+  const std::uint64_t needed = chunks * chunk_bytes, free_bytes = std::uint64_t{space.f_bavail} * space.f_frsize;
+  if (needed <= free_bytes) return {};
+  return Error{Error::Kind::no_space, "the disk in '" + path.string() + "' takes " + format_size(needed) + ", and '" +
+                                          directory.string() + "' has " + format_size(free_bytes) + " left"};
+}
+
 /// Writes the file's chunks into `image`.
 Result<> read_chunks(const Path& path, int file, std::uint64_t size_bytes, const Fd& image) {
   const std::uint64_t chunks = (size_bytes + chunk_bytes - 1) / chunk_bytes;
@@ -161,13 +197,14 @@ Result<> export_volume(Volume& volume, const std::string& description, const Pat
 }
 
 Result<PortableHeader> read_portable_header(const Path& path) {
-  TRY_LET(const Fd file, open_file(path, O_RDONLY));
+  TRY_LET(const Fd file, open_portable(path));
   return read_header(path, file.get());
 }
 
 Result<PortableHeader> import_volume(const Path& path, const Path& directory) {
-  TRY_LET(const Fd file, open_file(path, O_RDONLY));
+  TRY_LET(const Fd file, open_portable(path));
   TRY_LET(PortableHeader header, read_header(path, file.get()));
+  TRY(check_room(path, file.get(), directory));
   const Path image_path = directory / "imported.img";
   TRY_LET(const Fd image, open_file(image_path, O_RDWR | O_CREAT | O_EXCL));
   Unfinished unfinished(image_path);  // the volume links it

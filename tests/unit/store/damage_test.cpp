@@ -1,5 +1,8 @@
 #include <doctest/doctest.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 
+#include <cstring>
 #include <random>
 
 #include "store/portable.h"
@@ -50,6 +53,36 @@ TEST_CASE("a disk goes through one file and comes out the same") {
   auto imported = Volume::open(place.folder / "imported", place.folder / "other-runtime");
   REQUIRE(imported);
   CHECK(whole(**imported) == whole(*volume));
+}
+
+TEST_CASE("what is imported is a file, and what it holds must fit before any of it is written") {
+  const Place place;
+  auto volume = place.open();
+  REQUIRE(export_volume(*volume, "", place.folder / "file"));
+  const auto refused = [&](const Path& path) {
+    REQUIRE(remove_tree(place.folder / "imported"));
+    REQUIRE(make_directories(place.folder / "imported"));
+    auto imported = import_volume(path, place.folder / "imported");
+    REQUIRE_FALSE(imported);
+    CHECK(std::filesystem::is_empty(place.folder / "imported"));
+    return imported.error().kind;
+  };
+  const Path pipe = place.folder / "pipe";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  CHECK(refused(pipe) == Error::Kind::invalid);
+  CHECK(refused("/dev/zero") == Error::Kind::invalid);
+
+  struct statvfs space {};
+  REQUIRE(::statvfs(place.folder.path().c_str(), &space) == 0);
+  const std::uint64_t chunks = std::uint64_t{space.f_bavail} * space.f_frsize / chunk_bytes + 100;
+  std::string bomb = read_file(place.folder / "file")->substr(0, 32);
+  for (std::uint64_t chunk = 0; chunk < chunks; ++chunk) {
+    char head[16] = {};
+    std::memcpy(head, &chunk, sizeof chunk);
+    bomb.append(head, sizeof head);
+  }
+  overwrite(place.folder / "bomb", bomb);
+  CHECK(refused(place.folder / "bomb") == Error::Kind::no_space);
 }
 
 TEST_CASE("an exported disk that is damaged or cut short anywhere is refused by name") {
