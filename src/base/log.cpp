@@ -21,7 +21,8 @@ std::function<void(std::string_view)>& sink() {
 std::string timestamp() {
   const auto now = std::chrono::system_clock::now();
   const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
-  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
+  const auto milliseconds =
+      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
   std::tm parts{};
   ::gmtime_r(&seconds, &parts);
   char text[32];
@@ -40,7 +41,7 @@ void write(Level level, std::string_view text) {
   constexpr std::string_view names[] = {"debug", "info", "warning", "error"};
   std::string line = fmt::format("{} {} {}", timestamp(), names[static_cast<int>(level)], text);
   for (char& c : line)
-    if (c == '\n') c = ' ';
+    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = ' ';  // it may be a guest's, and be shown on a terminal
   line += '\n';
   if (sink()) return sink()(line);
   (void)write_all(STDERR_FILENO, as_bytes(line));  // nowhere left to report to

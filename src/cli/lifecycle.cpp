@@ -74,13 +74,20 @@ std::string_view added_to(const std::string& before, const std::string& now) {
   return at == std::string::npos ? std::string_view(now) : std::string_view(now).substr(at + tail_bytes);
 }
 
+/// A console's bytes are the guest's: all of them for a file or a program, what is harmless for a person.
+std::string presentable(const Terminal& terminal, std::string text) {
+  if (!terminal.output_is_terminal()) return text;
+  std::erase(text, '\r');
+  return harmless(text);
+}
+
 Result<int> show_logs(Context& context, const LogOptions& options) {
   TRY_LET(const std::string name, context.sprite(options.name));
   TRY_LET(const Client* api, context.api());
   std::string shown;
   for (;;) {
     TRY_LET(std::string text, api->call("GET", sprite_path(name, "/logs")));
-    context.terminal.print(added_to(shown, text));
+    context.terminal.print(presentable(context.terminal, std::string(added_to(shown, text))));
     shown = std::move(text);
     if (!options.follow) return 0;
     std::this_thread::sleep_for(std::chrono::milliseconds(500));

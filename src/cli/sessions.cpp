@@ -65,7 +65,7 @@ Result<int> kill(Context& context, const std::string& id, const std::string& sig
       sprite_path(name, "/exec/" + http::url_encode(id) + "/kill?signal=" + http::url_encode(signal));
   TRY_LET(const std::string body, api->call("POST", target));
   if (context.globals.json) {
-    context.terminal.print(body);
+    context.terminal.print(harmless(body));
     return 0;
   }
   std::string line, failure;

@@ -34,7 +34,7 @@ void Terminal::print(std::string_view text) {
   write_to(STDOUT_FILENO, text);
 }
 
-void Terminal::print_line(std::string_view text) { print(std::string(text) + "\n"); }
+void Terminal::print_line(std::string_view text) { print(harmless(text) + "\n"); }
 
 void Terminal::print_table(const std::vector<std::string>& head, const std::vector<std::vector<std::string>>& rows) {
   std::vector<std::size_t> widths;
@@ -51,17 +51,17 @@ void Terminal::print_table(const std::vector<std::string>& head, const std::vect
   };
   if (output_is_terminal_) add(head, Style::dim);
   for (const auto& row : rows) add(row, Style::plain);
-  print(text);
+  print(harmless(text));
 }
 
 void Terminal::note(std::string_view text) {
   progress("");
-  write_to(STDERR_FILENO, std::string(text) + "\n");
+  write_to(STDERR_FILENO, harmless(text) + "\n");
 }
 
 void Terminal::report(const Error& error) {
   progress("");
-  std::string text = to_text(error);
+  std::string text = harmless(to_text(error));
   const std::string_view name = "sprite:";
   if (errors_are_terminal_ && color_) text = "\033[31m" + std::string(name) + "\033[0m" + text.substr(name.size());
   write_to(STDERR_FILENO, text);
@@ -69,7 +69,7 @@ void Terminal::report(const Error& error) {
 
 void Terminal::progress(std::string_view text) {
   if (!errors_are_terminal_ || (text.empty() && !progress_shown_)) return;
-  write_to(STDERR_FILENO, "\r\033[K" + std::string(text));
+  write_to(STDERR_FILENO, "\r\033[K" + harmless(text));
   progress_shown_ = !text.empty();
 }
 
@@ -86,6 +86,35 @@ std::string Terminal::ask(std::string_view question) {
   char c = 0;
   while (::read(STDIN_FILENO, &c, 1) == 1 && c != '\n') answer += c;
   return answer;
+}
+
+namespace {
+
+/// The length of a colour's escape sequence that `text` begins with: ESC, '[', digits and semicolons, 'm'. 0 if none.
+std::size_t color_length(std::string_view text) {
+  if (!text.starts_with("\033[")) return 0;
+  const std::size_t end = text.find_first_not_of("0123456789;", 2);
+  return end != text.npos && text[end] == 'm' ? end + 1 : 0;
+}
+
+}  // namespace
+
+std::string harmless(std::string_view text) {
+  std::string clean;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    if (const std::size_t length = color_length(text.substr(i)); length > 0) {
+      clean += text.substr(i, length);
+      i += length - 1;
+    } else if (byte == 0xC2 && next >= 0x80 && next < 0xA0) {
+      clean += '?';  // a control character of the upper half, in UTF-8
+      ++i;
+    } else {
+      clean += (byte < ' ' && byte != '\n' && byte != '\t') || byte == 0x7F ? '?' : text[i];
+    }
+  }
+  return clean;
 }
 
 std::size_t width_of(std::string_view text) {

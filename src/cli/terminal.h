@@ -45,6 +45,10 @@ class Terminal {
   bool progress_shown_ = false;
 };
 
+/// `text` as a terminal may have it: without control characters, but for line breaks, tabs and colours. What guests say
+/// is shown (errors, comments, commands), and must not be able to type, retitle or hide.
+std::string harmless(std::string_view text);
+
 /// How many columns `text` takes on a terminal: UTF-8, escape sequences not counted.
 std::size_t width_of(std::string_view text);
 
