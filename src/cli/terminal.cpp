@@ -15,6 +15,14 @@ namespace {
 /// Writes what can be written: a closed terminal is nothing that we could tell anybody.
 void write_to(int fd, std::string_view text) { (void)write_all(fd, as_bytes(text)); }
 
+/// A cell of a table: what is in it cannot look like another row.
+std::string in_one_line(std::string_view text) {
+  std::string line = harmless(text);
+  std::ranges::replace_if(
+      line, [](char c) { return c == '\n' || c == '\t'; }, ' ');
+  return line;
+}
+
 bool wants_color() {
   const char* no_color = std::getenv("NO_COLOR");
   const char* term = std::getenv("TERM");
@@ -37,9 +45,12 @@ void Terminal::print(std::string_view text) {
 void Terminal::print_line(std::string_view text) { print(harmless(text) + "\n"); }
 
 void Terminal::print_table(const std::vector<std::string>& head, const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::vector<std::string>> lines = rows;
+  for (auto& row : lines)
+    for (std::string& cell : row) cell = in_one_line(cell);
   std::vector<std::size_t> widths;
   for (const std::string& title : head) widths.push_back(output_is_terminal_ ? width_of(title) : 0);
-  for (const auto& row : rows)
+  for (const auto& row : lines)
     for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width_of(row[i]));
   std::string text;
   const auto add = [&](const std::vector<std::string>& row, Style style) {
@@ -50,8 +61,8 @@ void Terminal::print_table(const std::vector<std::string>& head, const std::vect
     text += '\n';
   };
   if (output_is_terminal_) add(head, Style::dim);
-  for (const auto& row : rows) add(row, Style::plain);
-  print(harmless(text));
+  for (const auto& row : lines) add(row, Style::plain);
+  print(text);
 }
 
 void Terminal::note(std::string_view text) {

@@ -13,12 +13,17 @@ namespace asio = boost::asio;
 constexpr std::size_t answer_bytes_max = 64 * KiB;
 constexpr std::size_t text_bytes_max = 500, causes_max = 8;
 
-/// What the agent said of its failure, no longer than an error needs to be: it is kept, logged and shown.
+/// A text of the agent's in one line, no longer than it needs to be: it is kept, logged and shown.
+void tame(std::string& text) {
+  text.resize(std::min(text.size(), text_bytes_max));
+  for (char& each : text)
+    if (static_cast<unsigned char>(each) < ' ' || each == '\x7f') each = ' ';
+}
+
 Error told_by_guest(Error error) {
-  const auto shorten = [](std::string& text) { text.resize(std::min(text.size(), text_bytes_max)); };
   error.because.resize(std::min(error.because.size(), causes_max));
-  for (std::string* text : {&error.what, &error.hint}) shorten(*text);
-  for (std::string& cause : error.because) shorten(cause);
+  for (std::string* text : {&error.what, &error.hint}) tame(*text);
+  for (std::string& cause : error.because) tame(cause);
   return error;
 }
 
@@ -52,7 +57,8 @@ asio::awaitable<Result<wire::AgentStatus>> status(Stream stream, std::chrono::mi
   http::Request request("GET", "/host/status");
   CO_TRY_LET(const http::Response response, co_await call(std::move(stream), std::move(request), limit));
   auto status = wire::from_json<wire::AgentStatus>(response.body);
-  if (status) status->detail.resize(std::min(status->detail.size(), text_bytes_max));
+  if (!status) co_return told_by_guest(std::move(status).error());
+  for (std::string* text : {&status->version, &status->container, &status->detail}) tame(*text);
   co_return status;
 }
 
