@@ -1,6 +1,7 @@
 // The table of all settings. A new setting is a member of Settings and a row here.
 #include <pwd.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -42,6 +43,14 @@ std::string runtime_directory(const Environment& environment) {
                     info.st_uid == ::geteuid();
   if (ours && value->size() + 7 <= runtime_dir_limit) return *value + "/sprite";
   return "/tmp/sprite-" + std::to_string(::geteuid());
+}
+
+/// Containers often have a /dev/shm of 64 MiB, in which no machine fits: its memory is in files on the disk then.
+std::string memory_directory(const Environment& environment) {
+  struct statvfs shared {};
+  if (::statvfs("/dev/shm", &shared) == 0 && shared.f_blocks * shared.f_frsize >= 2 * GiB)
+    return "/dev/shm/sprite-" + std::to_string(::geteuid());
+  return xdg(environment, "XDG_DATA_HOME", ".local/share") + "/sprite/memory";
 }
 
 Result<Path> to_path(const std::string& value) {
@@ -136,9 +145,9 @@ constexpr std::array table{
     Key{"runtime_dir", "path", "an absolute path of at most 78 bytes", "Sockets; private to you, gone after a reboot.",
         [](const Environment& e) { return runtime_directory(e); }, "$XDG_RUNTIME_DIR/sprite, else /tmp/sprite-UID",
         assign_runtime_dir},
-    Key{"memory_dir", "path", a_path, "Memory of running sprites; best on a tmpfs.",
-        [](const Environment&) { return "/dev/shm/sprite-" + std::to_string(::geteuid()); }, "/dev/shm/sprite-UID",
-        assign_path<&Settings::memory_dir>},
+    Key{"memory_dir", "path", a_path, "Memory of running sprites; best on a tmpfs, of 2 GiB at least.",
+        [](const Environment& e) { return memory_directory(e); },
+        "/dev/shm/sprite-UID, else ~/.local/share/sprite/memory", assign_path<&Settings::memory_dir>},
     Key{"image.default", "text", "the name of an image (`sprite image list`)", "Image of new sprites.", always<"base">,
         "base", assign_image},
     Key{"sprite.memory", "size", "a size from 128MiB to 1TiB, such as 4GiB", "Memory of a new sprite.", always<"1GiB">,
