@@ -11,6 +11,7 @@
 #include <x86intrin.h>
 #endif
 
+#include "base/crc32c.h"
 #include "base/text.h"
 
 namespace sprite::vm {
@@ -65,6 +66,17 @@ Result<AcceleratorDecision> detect_accelerator(AcceleratorChoice choice) {
   TRY_LET(const std::string cpuinfo, read_file("/proc/cpuinfo"));
   const Fd kvm(::open("/dev/kvm", O_RDWR | O_CLOEXEC));
   return decide_accelerator(choice, cpuinfo, kvm ? 0 : errno);
+}
+
+std::string describe_cpu(std::string_view cpuinfo) {
+  std::string name, flags;
+  for (const std::string& line : split(cpuinfo, '\n')) {
+    const std::size_t colon = std::min(line.find(':'), line.size());
+    const std::string value = trim(std::string_view(line).substr(std::min(colon + 1, line.size())));
+    if (line.starts_with("model name") && name.empty()) name = value;
+    if (line.starts_with("flags") && flags.empty()) flags = value;
+  }
+  return fmt::format("{} ({:08x})", name, crc32c(0, as_bytes(flags)));
 }
 
 #ifdef __x86_64__

@@ -24,6 +24,9 @@ Result<AcceleratorDecision> decide_accelerator(AcceleratorChoice choice, std::st
 /// decide_accelerator() for this machine. Errors: unavailable.
 Result<AcceleratorDecision> detect_accelerator(AcceleratorChoice choice);
 
+/// The first processor in the text of /proc/cpuinfo: its name, and a checksum of its flags.
+std::string describe_cpu(std::string_view cpuinfo);
+
 /// How fast this machine's time stamp counter counts, in kHz; 0 where it has none. Takes 20 ms.
 unsigned long measure_tsc_khz();
 

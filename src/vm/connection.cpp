@@ -51,13 +51,15 @@ Result<Facts> learn_facts(virConnectPtr connection, AcceleratorDecision decision
   unsigned long qemu = 0, libvirt = 0;
   if (virConnectGetVersion(connection, &qemu) != 0 || virConnectGetLibVersion(connection, &libvirt) != 0)
     return libvirt_error("cannot ask for versions");
+  const auto cpuinfo = read_file("/proc/cpuinfo");
   return Facts{.accelerator = decision.accelerator,
                .accelerator_reason = std::move(decision.reason),
                .qemu_version = version_text(qemu),
                .libvirt_version = version_text(libvirt),
                .network = network.network == Network::passt ? "passt" : "user",
                .network_reason = network.reason,
-               .machine_type = platform.machine_type};
+               .machine_type = platform.machine_type,
+               .cpu = describe_cpu(cpuinfo ? *cpuinfo : std::string())};
 }
 
 /// Of two drivers with one root libvirt lets only the first one in.

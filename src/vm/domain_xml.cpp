@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <array>
 
+#include "base/crc32c.h"
 #include "vm/machine_files.h"
 
 namespace sprite::vm {
@@ -173,7 +174,10 @@ constexpr std::array<OptionPart, 5> option_parts{memory, disk, checkpoints, netw
 
 std::string domain_name(const std::string& domain_id) { return "sprite-" + short_id(domain_id); }
 
-std::string domain_xml(const MachineSpec& spec, const std::string& domain_id, const Platform& platform) {
+std::string domain_xml(const MachineSpec& machine, const std::string& domain_id, const Platform& platform,
+                       Beginning beginning) {
+  MachineSpec spec = machine;
+  spec.channel_socket = channel_listener(machine.channel_socket, domain_id);
   std::string text = fmt::format("<domain type='{}' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>\n",
                                  platform.accelerator == Accelerator::kvm ? "kvm" : "qemu");
   text += fmt::format("<name>{}</name>\n<uuid>{}</uuid>\n<title>{}</title>\n", domain_name(domain_id), domain_id,
@@ -184,7 +188,18 @@ std::string domain_xml(const MachineSpec& spec, const std::string& domain_id, co
   text += "</devices>\n<qemu:commandline>\n";
   for (const OptionPart part : option_parts)
     for (const std::string& each : part(spec, platform)) text += fmt::format("<qemu:arg value='{}'/>\n", xml(each));
+  if (beginning == Beginning::wait) text += "<qemu:arg value='-incoming'/>\n<qemu:arg value='defer'/>\n";
   return text + "</qemu:commandline>\n</domain>\n";
+}
+
+std::string devices_checksum(const MachineSpec& spec, Platform platform) {
+  MachineSpec bare;  // no names, no paths, no kernel: what was running is in the saved RAM
+  bare.memory_bytes = spec.memory_bytes;
+  bare.vcpus = spec.vcpus;
+  if (!spec.checkpoints_export.empty()) bare.checkpoints_export = "checkpoints";
+  platform.tsc_khz = 0;
+  platform.network = Network::user;  // the guest sees the same device
+  return fmt::format("{:08x}", crc32c(0, as_bytes(domain_xml(bare, "", platform))));
 }
 
 }  // namespace sprite::vm

@@ -18,12 +18,19 @@ struct Platform {
   unsigned long tsc_khz = 0;
 };
 
+/// Whether QEMU boots the kernel or waits for a saved state.
+enum class Beginning { boot, wait };
+
 /// The machine's name in libvirt: "sprite-" and the first 12 hex digits of its domain's id.
 std::string domain_name(const std::string& domain_id);
 
 /// The domain's XML. `domain_id` is a UUID of this one start: libvirt keeps the one before for a while. Memory, disk
 /// and network go in as QEMU options: libvirt 9.0 has no path per domain for memory, drops the disk's reconnect delay
 /// silently, and refuses passt.
-std::string domain_xml(const MachineSpec& spec, const std::string& domain_id, const Platform& platform);
+std::string domain_xml(const MachineSpec& spec, const std::string& domain_id, const Platform& platform,
+                       Beginning beginning = Beginning::boot);
+
+/// A checksum of the domain's XML without what may differ between a machine that is saved and one that is loaded.
+std::string devices_checksum(const MachineSpec& spec, Platform platform);
 
 }  // namespace sprite::vm

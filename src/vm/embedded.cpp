@@ -27,14 +27,6 @@ constexpr std::string_view configuration =
     "capability_filters = [\"cpu-unavailable-features\"]\n";
 constexpr std::string_view configuration_of_root = "user = \"root\"\ngroup = \"root\"\n";
 
-Result<> link_to(const Path& target, const Path& link) {
-  std::error_code failed;
-  std::filesystem::remove(link, failed);
-  std::filesystem::create_directory_symlink(target, link, failed);
-  if (failed) return system_error("cannot make link '" + link.string() + "'", failed.value());
-  return {};
-}
-
 /// What libvirt notes of machines that run belongs to the runtime directory: if the disk of `root` is full, libvirt
 /// could not note that it found a machine again and would end it. One that was made before this was so stays.
 Result<> move_running_state(const Path& root, const Path& to) {

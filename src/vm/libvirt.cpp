@@ -14,6 +14,8 @@
 #include "vm/embedded.h"
 #include "vm/keeper.h"
 #include "vm/machine_files.h"
+#include "vm/monitor.h"
+#include "vm/state_socket.h"
 
 /// States. A machine is in `machines` from the start of start() until its files are gone: starting, running (also
 /// while paused), ending. QEMU's event "shutdown" or libvirt's "stopped", whichever is first, ends a running machine:
@@ -43,6 +45,7 @@ struct Machine {
   Record record;
   bool stalled = false;  ///< A disk error paused it.
   bool held = false;     ///< pause() was the last word, so the keeper leaves it.
+  bool waiting = false;  ///< For load().
   std::optional<std::string> ended;
 };
 
@@ -81,7 +84,11 @@ class Libvirt final : public Hypervisor {
   Result<> adopt();
 
   Facts facts() override { return opened_.facts; }
-  Result<> start(const MachineSpec& spec) override;
+  Result<> start(const MachineSpec& spec) override { return start(spec, Beginning::boot); }
+  Result<> start_waiting(const MachineSpec& spec) override { return start(spec, Beginning::wait); }
+  Result<> load(const std::string& id, const Path& state) override;
+  Result<> save(const std::string& id, const Path& state) override;
+  Compatibility compatibility(const MachineSpec& spec) override;
   Result<State> state(const std::string& id) override;
   Result<std::vector<std::string>> list() override;
   Result<> pause(const std::string& id) override;
@@ -99,9 +106,12 @@ class Libvirt final : public Hypervisor {
   std::string why_stopped(const std::string& domain_id, int detail);
   void set_stalled(const std::string& domain_id, bool stalled);
   void set_held(const std::string& id, bool held);
+  void set_waiting(const std::string& id, bool waiting);
+  Result<> note_whether_it_waits(const Record& record);
 
-  Result<> claim(const MachineSpec& spec, const Record& record);
-  Result<> launch(const MachineSpec& spec, const Record& record);
+  Result<> start(const MachineSpec& spec, Beginning beginning);
+  Result<> claim(const MachineSpec& spec, const Record& record, Beginning beginning);
+  Result<> launch(const MachineSpec& spec, const Record& record, Beginning beginning);
   Result<> settle(const std::string& id);
   void forget(const Record& record);
   void forget_ended(const Record& record);
@@ -110,6 +120,7 @@ class Libvirt final : public Hypervisor {
   Result<Domain> require(const std::string& id);
   Result<> end_start(const Record& record);
   Result<> destroy_domain(const std::string& domain_id);
+  Result<> await_transfer(const std::string& id, virDomainPtr domain);
 
   void keep();
   void resume_stalled(const std::string& id);
@@ -129,6 +140,7 @@ Libvirt::~Libvirt() {
   virConnectPtr connection = opened_.connection.get();
   if (lifecycle_callback_ >= 0) virConnectDomainEventDeregisterAny(connection, lifecycle_callback_);
   if (shutdown_callback_ >= 0) virConnectDomainQemuMonitorEventDeregister(connection, shutdown_callback_);
+  opened_.events->wait_for_callbacks();  // one that is under way uses us
 }
 
 Result<> Libvirt::adopt() {
@@ -141,13 +153,21 @@ Result<> Libvirt::adopt() {
   TRY_LET(const std::vector<Record> records, records_.all());
   for (const Record& record : records) {
     shared_.with([&](Shared& shared) {
-      shared.machines[record.id] = Machine{Machine::Phase::running, record, false, false, {}};
+      shared.machines[record.id] = Machine{.phase = Machine::Phase::running, .record = record, .ended = {}};
     });
     TRY_LET(const State now, state(record.id));
     if (now == State::absent) forget(record);
-    if (now == State::paused) set_stalled(record.domain_id, true);  // the keeper looks whether an error did it
+    if (now == State::stalled) set_stalled(record.domain_id, true);
+    if (now == State::paused) TRY(note_whether_it_waits(record));
   }
   keeper_.emplace(2s, [this] { keep(); });
+  return {};
+}
+
+Result<> Libvirt::note_whether_it_waits(const Record& record) {
+  TRY_LET(const Domain domain, require(record.id));
+  TRY_LET(const bool waits, awaits_state(domain.get()));
+  set_waiting(record.id, waits);
   return {};
 }
 
@@ -204,11 +224,11 @@ void Libvirt::set_stalled(const std::string& domain_id, bool stalled) {
 
 // Start.
 
-Result<> Libvirt::start(const MachineSpec& spec) {
+Result<> Libvirt::start(const MachineSpec& spec, Beginning beginning) {
   TRY(check_spec(spec));
   const Record record = record_of(spec, random_uuid());
-  TRY(claim(spec, record));
-  auto launched = launch(spec, record);
+  TRY(claim(spec, record, beginning));
+  auto launched = launch(spec, record, beginning);
   if (launched) launched = settle(spec.id);
   if (launched) return {};
   (void)kill_process(record.runtime_directory);  // one that destroy() wanted to end may have come up all the same
@@ -216,29 +236,31 @@ Result<> Libvirt::start(const MachineSpec& spec) {
   return std::move(launched).error().within("cannot start the machine of '" + spec.hostname + "'");
 }
 
-Result<> Libvirt::claim(const MachineSpec& spec, const Record& record) {
-  const bool is_new = shared_.with([&](Shared& shared) {
-    return shared.machines.try_emplace(spec.id, Machine{Machine::Phase::starting, record, false, false, {}}).second;
-  });
+Result<> Libvirt::claim(const MachineSpec& spec, const Record& record, Beginning beginning) {
+  const Machine machine{.record = record, .waiting = beginning == Beginning::wait, .ended = {}};
+  const bool is_new =
+      shared_.with([&](Shared& shared) { return shared.machines.try_emplace(spec.id, machine).second; });
   if (is_new) return {};
   return Error{Error::Kind::exists, "the machine of '" + spec.hostname + "' exists already", {}, {}};
 }
 
-Result<> Libvirt::launch(const MachineSpec& spec, const Record& record) {
+/// A waiting machine is made paused: else libvirt would take it for one that runs.
+Result<> Libvirt::launch(const MachineSpec& spec, const Record& record, Beginning beginning) {
+  const bool waits = beginning == Beginning::wait;
   TRY(records_.write(record));
   TRY(make_directories(spec.runtime_directory));
   TRY(make_directories(spec.console_log.parent_path()));
   {
     const std::lock_guard one_at_a_time(admitting_);  // what one finds free must not be what another takes
-    TRY(make_memory_file(spec.memory_file, spec.memory_bytes));
+    TRY(make_memory_file(spec.memory_file, spec.memory_bytes, waits ? Content::kept : Content::none));
   }
   if (opened_.platform.network == Network::passt) {
     TRY(start_network(spec.runtime_directory));
   }
-  const std::string xml = domain_xml(spec, record.domain_id, opened_.platform);
-  const Domain domain(virDomainCreateXML(opened_.connection.get(), xml.c_str(), 0));
+  const std::string xml = domain_xml(spec, record.domain_id, opened_.platform, beginning);
+  const Domain domain(virDomainCreateXML(opened_.connection.get(), xml.c_str(), waits ? VIR_DOMAIN_START_PAUSED : 0));
   if (!domain) return libvirt_error("QEMU did not start");
-  return {};
+  return link_to(channel_listener(spec.channel_socket, record.domain_id), spec.channel_socket);
 }
 
 /// From here on its end is an event for on_ended; one that was there before is our failure.
@@ -296,14 +318,16 @@ Result<State> Libvirt::state(const std::string& id) {
   if (!known) return State::absent;
   TRY_LET(const auto domain, find(known->record.domain_id));
   if (!domain) return State::absent;
-  int state = 0;
-  if (virDomainGetState(domain->get(), &state, nullptr, 0) != 0) {
+  int state = 0, reason = 0;
+  if (virDomainGetState(domain->get(), &state, &reason, 0) != 0) {
     Error error = libvirt_error("cannot ask for the state of machine '" + id + "'");
     if (error.kind == Error::Kind::not_found) return State::absent;
     return error;
   }
   switch (state) {
-    case VIR_DOMAIN_PAUSED: return State::paused;
+    case VIR_DOMAIN_PAUSED:
+      if (known->waiting) return State::waiting;
+      return reason == VIR_DOMAIN_PAUSED_IOERROR && !known->held ? State::stalled : State::paused;
     case VIR_DOMAIN_RUNNING:
     case VIR_DOMAIN_BLOCKED:
     case VIR_DOMAIN_PMSUSPENDED:
@@ -326,6 +350,87 @@ Result<std::vector<std::string>> Libvirt::list() {
   }
   return present;
 }
+
+// Saved states.
+
+void Libvirt::set_waiting(const std::string& id, bool waiting) {
+  shared_.with([&](Shared& shared) {
+    if (const auto found = shared.machines.find(id); found != shared.machines.end()) found->second.waiting = waiting;
+  });
+}
+
+Compatibility Libvirt::compatibility(const MachineSpec& spec) {
+  const Facts& facts = opened_.facts;
+  return {.qemu_version = facts.qemu_version,
+          .machine_type = facts.machine_type,
+          .accelerator = facts.accelerator == Accelerator::kvm ? "kvm" : "emulation",
+          .cpu = facts.cpu,
+          .devices = devices_checksum(spec, opened_.platform),
+          .memory_bytes = spec.memory_bytes,
+          .vcpus = spec.vcpus};
+}
+
+Result<> Libvirt::save(const std::string& id, const Path& state) {
+  const std::string doing = "cannot save the state of machine '" + id + "'";
+  TRY_LET(const Domain domain, require(id));
+  TRY_LET(const State now, this->state(id));
+  if (now != State::paused) return Error{Error::Kind::invalid, doing, {}, {"it is not paused"}};
+  const auto known = machine(id);
+  if (!known) return Error{Error::Kind::not_found, doing, {}, {"it is gone"}};
+  TRY_LET(const Fd file, open_file(state, O_WRONLY | O_CREAT | O_EXCL));
+  const auto saved = [&]() -> Result<> {
+    TRY(leave_memory_to_its_file(domain.get()));
+    TRY_LET(StateSocket socket, StateSocket::listen(state_socket(known->record.runtime_directory)));
+    TRY(send_state_to(domain.get(), state_socket(known->record.runtime_directory)));
+    TRY(socket.receive(file));
+    return await_transfer(id, domain.get());
+  }();
+  if (saved) return {};
+  ::unlink(state.c_str());
+  return Error(saved.error()).within(doing);
+}
+
+Result<> Libvirt::load(const std::string& id, const Path& state) {
+  const std::string doing = "cannot load a state into machine '" + id + "'";
+  TRY_LET(const Domain domain, require(id));
+  const auto known = machine(id);
+  if (!known || !known->waiting) return Error{Error::Kind::invalid, doing, {}, {"it does not wait for one"}};
+  const auto loaded = [&]() -> Result<> {
+    const Path socket = state_socket(known->record.runtime_directory);
+    TRY(leave_memory_to_its_file(domain.get()));
+    TRY(await_state_at(domain.get(), socket));
+    const auto sent = send_state(state, socket);
+    ::unlink(socket.c_str());
+    TRY(await_transfer(id, domain.get()));  // knows better than the sender what went wrong
+    return sent;
+  }();
+  if (!loaded) return Error(loaded.error()).within(doing);
+  set_waiting(id, false);
+  set_held(id, true);
+  return {};
+}
+
+/// Waits until QEMU has sent or taken a state. One that it cannot take ends it.
+Result<> Libvirt::await_transfer(const std::string& id, virDomainPtr domain) {
+  const auto deadline = std::chrono::steady_clock::now() + 20s;
+  while (std::chrono::steady_clock::now() < deadline) {
+    auto transfer = transfer_of_state(domain);
+    const auto known = machine(id);
+    if (!transfer || *transfer == Transfer::failed || !known || known->ended) {
+      Error error{Error::Kind::corrupt,
+                  "QEMU gave up",
+                  {},
+                  last_words(opened_.log_directory, domain_name(domain_id_of(domain)))};
+      if (!transfer && error.because.empty()) error.because = {transfer.error().what};
+      return error;
+    }
+    if (*transfer == Transfer::completed) return {};
+    std::this_thread::sleep_for(1ms);
+  }
+  return Error{Error::Kind::unavailable, "QEMU did not finish within 20 s", {}, {}};
+}
+
+// Pausing.
 
 Result<> Libvirt::pause(const std::string& id) {
   TRY_LET(const Domain domain, require(id));

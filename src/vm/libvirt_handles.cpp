@@ -44,8 +44,14 @@ std::string take_text(char* text) {
 
 EventLoop::EventLoop() {
   prepare_libvirt();
-  wake_ = virEventAddTimeout(
-      -1, [](int, void*) {}, nullptr, nullptr);
+  const auto pass = [](int timer, void* self) {
+    auto& that = *static_cast<EventLoop*>(self);
+    virEventUpdateTimeout(timer, -1);
+    const std::lock_guard hold(that.mutex_);
+    ++that.passes_;
+    that.passed_.notify_all();
+  };
+  wake_ = virEventAddTimeout(-1, pass, this, nullptr);
   if (wake_ < 0) die("libvirt's event loop takes no timer");
   sigset_t all, before;
   sigfillset(&all);
@@ -54,6 +60,13 @@ EventLoop::EventLoop() {
     while (!stop_) virEventRunDefaultImpl();
   });
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void EventLoop::wait_for_callbacks() {
+  std::unique_lock hold(mutex_);
+  const std::uint64_t before = passes_;
+  virEventUpdateTimeout(wake_, 0);
+  passed_.wait(hold, [&] { return passes_ != before; });
 }
 
 EventLoop::~EventLoop() {

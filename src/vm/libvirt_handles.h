@@ -8,7 +8,9 @@
 #include <libvirt/virterror.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 
@@ -33,9 +35,15 @@ class EventLoop {
   ~EventLoop();
   EventLoop(EventLoop&&) = delete;
 
+  /// Returns when every callback that had begun has ended. Not from the loop's own thread.
+  void wait_for_callbacks();
+
  private:
   std::atomic<bool> stop_ = false;
-  int wake_ = -1;  ///< A timer that ends the wait of the loop.
+  int wake_ = -1;  ///< A timer that ends the wait of the loop, when it is set to 0.
+  std::mutex mutex_;
+  std::condition_variable passed_;
+  std::uint64_t passes_ = 0;  ///< How often the timer was called.
   std::thread thread_;
 };
 

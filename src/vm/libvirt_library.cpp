@@ -85,6 +85,10 @@ int virDomainGetUUIDString(virDomainPtr domain, char* text) {
   return real<&virDomainGetUUIDString>("virDomainGetUUIDString")(domain, text);
 }
 
+int virDomainQemuMonitorCommand(virDomainPtr domain, const char* command, char** answer, unsigned flags) {
+  return real<&virDomainQemuMonitorCommand>("virDomainQemuMonitorCommand")(domain, command, answer, flags);
+}
+
 // Events.
 
 int virEventRegisterDefaultImpl() { return real<&virEventRegisterDefaultImpl>("virEventRegisterDefaultImpl")(); }

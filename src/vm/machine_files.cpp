@@ -94,6 +94,12 @@ std::string short_id(const std::string& id) {
 
 Path pid_file(const Path& runtime_directory) { return runtime_directory / "qemu.pid"; }
 
+Path channel_listener(const Path& channel_socket, const std::string& domain_id) {
+  return channel_socket.parent_path() / (short_id(domain_id) + ".sock");
+}
+
+Path state_socket(const Path& runtime_directory) { return runtime_directory / "state.sock"; }
+
 Record record_of(const MachineSpec& spec, std::string domain_id) {
   return {spec.id,          std::move(domain_id),  spec.memory_file, spec.channel_socket,
           spec.console_log, spec.runtime_directory};
@@ -140,7 +146,8 @@ Result<> check_spec(const MachineSpec& spec) {
         Error::Kind::invalid, "a machine has whole MiB of memory, at least 64, and at least one processor", {}, {}};
   TRY(check_readable("kernel", spec.kernel));
   TRY(check_readable("initramfs", spec.initramfs));
-  for (const Path& socket : {spec.disk_socket, spec.channel_socket, network_socket(spec.runtime_directory)})
+  for (const Path& socket :
+       {spec.disk_socket, channel_listener(spec.channel_socket, spec.id), network_socket(spec.runtime_directory)})
     TRY(check_socket(socket));
   return {};
 }
@@ -164,10 +171,13 @@ Result<MemoryRoom> memory_room(const Path& directory, const Path& except) {
   return room;
 }
 
-Result<> make_memory_file(const Path& path, std::uint64_t bytes) {
+Result<> make_memory_file(const Path& path, std::uint64_t bytes, Content content) {
   const Path directory = path.parent_path();
   TRY_LET(const MemoryRoom room, memory_room(directory, path));
-  if (room.left_bytes() < bytes)
+  struct stat present {};
+  const bool kept = content == Content::kept && ::lstat(path.c_str(), &present) == 0;
+  const std::uint64_t taken = kept ? static_cast<std::uint64_t>(present.st_blocks) * 512 : 0;
+  if (room.left_bytes() + taken < bytes)
     return Error{
         Error::Kind::no_space,
         fmt::format("memory directory '{}' has {} left, other machines may still need {} of it, and this one "
@@ -177,16 +187,26 @@ Result<> make_memory_file(const Path& path, std::uint64_t bytes) {
         "stop another sprite (`sprite stop NAME`), make this one with less memory, or name a larger directory: "
         "`sprite config set memory_dir PATH`",
         {}};
-  TRY_LET(const Fd file, open_file(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW));
+  TRY_LET(const Fd file, open_file(path, O_RDWR | O_CREAT | O_NOFOLLOW | (content == Content::none ? O_TRUNC : 0)));
   if (::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0)
     return system_error("cannot make memory file '" + path.string() + "'");
+  return {};
+}
+
+Result<> link_to(const Path& target, const Path& link) {
+  std::error_code failed;
+  std::filesystem::remove(link, failed);
+  std::filesystem::create_symlink(target, link, failed);
+  if (failed) return system_error("cannot make link '" + link.string() + "'", failed.value());
   return {};
 }
 
 void remove_files(const Record& record) {
   stop_network(record.runtime_directory);
   std::error_code ignored;
-  for (const Path& file : {record.memory_file, record.channel_socket, pid_file(record.runtime_directory)})
+  for (const Path& file :
+       {record.memory_file, record.channel_socket, channel_listener(record.channel_socket, record.domain_id),
+        state_socket(record.runtime_directory), pid_file(record.runtime_directory)})
     std::filesystem::remove(file, ignored);
 }
 

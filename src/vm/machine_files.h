@@ -24,6 +24,13 @@ std::string short_id(const std::string& id);
 /// QEMU's process id; see domain_xml.cpp.
 Path pid_file(const Path& runtime_directory);
 
+/// Where QEMU listens for the channel. A name of this start alone, to which spec.channel_socket is made a link: libvirt
+/// removes a machine's socket some time after its end, when that of the next start may have taken its place.
+Path channel_listener(const Path& channel_socket, const std::string& domain_id);
+
+/// Where a machine's state passes between QEMU and us.
+Path state_socket(const Path& runtime_directory);
+
 /// What remains of a MachineSpec while its machine exists.
 struct Record {
   std::string id;
@@ -64,9 +71,15 @@ struct MemoryRoom {
 /// Without counting the file `except`. Errors: as system_error (not_found: no such directory).
 Result<MemoryRoom> memory_room(const Path& directory, const Path& except);
 
+/// Whether a memory file that is there already keeps what it holds.
+enum class Content { none, kept };
+
 /// Makes the memory file: sparse, 0600, of the machine's size. Errors: no_space (a page that finds no room would kill
 /// QEMU, so every machine's whole memory must fit), not_found (no such directory), as system_error.
-Result<> make_memory_file(const Path& path, std::uint64_t bytes);
+Result<> make_memory_file(const Path& path, std::uint64_t bytes, Content content = Content::none);
+
+/// Makes `link` a symbolic link to `target`, in place of what is there. Errors: as system_error.
+Result<> link_to(const Path& target, const Path& link);
 
 /// Removes the memory file, the sockets and the network helper of a machine whose process is gone.
 void remove_files(const Record& record);

@@ -53,7 +53,7 @@ constexpr auto golden = R"(<domain type='qemu' xmlns:qemu='http://libvirt.org/sc
 <controller type='usb' model='none'/>
 <serial type='file'><source path='/data/sprites/0f3c9a527b1e/console.log' append='on'/><target port='0'/></serial>
 <controller type='virtio-serial' index='0' ports='2'><address type='pci' domain='0x0000' bus='0x00' slot='0x02' function='0x0'/></controller>
-<channel type='unix'><source mode='bind' path='/run/sprite/vm/0f3c9a527b1e/channel.sock'/><target type='virtio' name='sprite.channel'/></channel>
+<channel type='unix'><source mode='bind' path='/run/sprite/vm/0f3c9a527b1e/111111112222.sock'/><target type='virtio' name='sprite.channel'/></channel>
 <rng model='virtio'><backend model='random'>/dev/urandom</backend><address type='pci' domain='0x0000' bus='0x00' slot='0x03' function='0x0'/></rng>
 <memballoon model='virtio' freePageReporting='on'><address type='pci' domain='0x0000' bus='0x00' slot='0x04' function='0x0'/></memballoon>
 <video><model type='none'/></video>
@@ -117,4 +117,32 @@ TEST_CASE("names and paths cannot leave their place") {
   CHECK(text.find("<title>&lt;/title&gt;&lt;memory&gt;&amp;</title>") != std::string::npos);
   CHECK(text.find("mem-path=/dev/shm/a,,share=off&apos;/b.ram,size=") != std::string::npos);
   CHECK(text.find("export=x,,read-only=on,reconnect-delay") != std::string::npos);
+}
+
+TEST_CASE("a machine that waits for a state is told so; all else is the same") {
+  const std::string boots = domain_xml(spec(), domain_id, platform());
+  std::string waits = domain_xml(spec(), domain_id, platform(), Beginning::wait);
+  const std::string more = "<qemu:arg value='-incoming'/>\n<qemu:arg value='defer'/>\n";
+  REQUIRE(waits.find(more) != std::string::npos);
+  waits.erase(waits.find(more), more.size());
+  CHECK(waits == boots);
+}
+
+TEST_CASE("the checksum of devices changes with the machine, not with its names") {
+  const std::string checksum = devices_checksum(spec(), platform());
+  MachineSpec renamed = spec();
+  renamed.hostname = renamed.disk_export = renamed.kernel_arguments = "other";
+  renamed.memory_file = renamed.channel_socket = renamed.disk_socket = renamed.console_log = "/other";
+  renamed.kernel = renamed.initramfs = renamed.runtime_directory = "/other";
+  renamed.mac_address = "52:54:00:00:00:00";
+  Platform same = platform();
+  same.tsc_khz = 12345;
+  same.network = Network::user;
+  CHECK(devices_checksum(renamed, same) == checksum);
+  MachineSpec larger = spec();
+  larger.vcpus = 3;
+  CHECK(devices_checksum(larger, platform()) != checksum);
+  Platform newer = platform();
+  newer.machine_type = "pc-q35-8.0";
+  CHECK(devices_checksum(spec(), newer) != checksum);
 }

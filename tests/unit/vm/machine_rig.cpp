@@ -52,7 +52,9 @@ void DiskServer::start() {
       directory_ / "nbdkit.log");
   REQUIRE_MESSAGE(started, "no nbdkit: run `make deps`");
   process_ = *started;
-  REQUIRE(eventually([&] { return std::filesystem::exists(directory_ / "disk.sock"); }));
+  const bool serves = eventually([&] { return static_cast<bool>(connect_to(directory_ / "disk.sock")); });
+  const auto words = read_file(directory_ / "nbdkit.log");
+  REQUIRE_MESSAGE(serves, (words ? *words : ""));
 }
 
 void DiskServer::kill() {
@@ -119,7 +121,7 @@ vm::MachineSpec Rig::spec(unsigned number) const {
   spec.hostname = fmt::format("box{}", number);
   spec.kernel = newest_kernel();
   spec.initramfs = directory_ / "guest.img";
-  spec.kernel_arguments = "console=ttyS0 quiet panic=-1";
+  spec.kernel_arguments = "console=ttyS0 quiet panic=-1 tsc=reliable no_timer_check";
   spec.memory_bytes = 128 * MiB;
   spec.vcpus = 1;
   spec.runtime_directory = directory_ / fmt::format("vm{}", number);

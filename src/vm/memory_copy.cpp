@@ -1,0 +1,108 @@
+#include "vm/memory_copy.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "base/crc32c.h"
+
+namespace sprite::vm {
+namespace {
+
+constexpr std::size_t page_bytes = 4 * KiB;
+
+bool all_zero(ByteView page) {
+  return page[0] == std::byte{0} && std::memcmp(page.data(), page.data() + 1, page.size() - 1) == 0;
+}
+
+/// Where there may be data at or behind `from`; `end` if nowhere.
+std::uint64_t next_data(const Fd& file, std::uint64_t from, std::uint64_t end) {
+  const off_t found = ::lseek(file.get(), static_cast<off_t>(from), SEEK_DATA);
+  if (found < 0) return errno == ENXIO ? end : from;  // a file system that does not know: everything may be data
+  return std::min(static_cast<std::uint64_t>(found), end);
+}
+
+std::uint64_t next_hole(const Fd& file, std::uint64_t from, std::uint64_t end) {
+  const off_t found = ::lseek(file.get(), static_cast<off_t>(from), SEEK_HOLE);
+  return found < 0 ? end : std::min(static_cast<std::uint64_t>(found), end);
+}
+
+/// A run of pages with data, in the buffer of a block.
+struct Run {
+  std::size_t at = 0, bytes = 0;
+};
+
+/// One block of RAM on its way.
+class Block {
+ public:
+  Block() : buffer_(memory_block_bytes) {}
+
+  /// Reads the pages of [begin, end) that are not all zeros.
+  Result<> read(const Fd& from, std::uint64_t begin, std::uint64_t end) {
+    runs_.clear();
+    checksum_ = 0;
+    for (std::uint64_t at = next_data(from, begin, end); at < end; at = next_data(from, at, end)) {
+      at -= at % page_bytes;
+      std::uint64_t stop = next_hole(from, at, end);
+      stop = std::min(end, (stop + page_bytes - 1) / page_bytes * page_bytes);
+      if (stop <= at) stop = end;  // a file system that knows data but no holes
+      TRY(pread_exactly(from.get(), MutableByteView(buffer_).subspan(at - begin, stop - at), at));
+      for (; at < stop; at += page_bytes) take_page(begin, at - begin);
+    }
+    return {};
+  }
+
+  Result<> write(const Fd& to, std::uint64_t begin) const {
+    for (const Run& run : runs_)
+      TRY(pwrite_all(to.get(), ByteView(buffer_).subspan(run.at, run.bytes), begin + run.at));
+    return {};
+  }
+
+  std::uint32_t checksum() const { return checksum_; }
+  std::uint64_t data_bytes() const {
+    std::uint64_t sum = 0;
+    for (const Run& run : runs_) sum += run.bytes;
+    return sum;
+  }
+
+ private:
+  void take_page(std::uint64_t begin, std::size_t at) {
+    const ByteView page = ByteView(buffer_).subspan(at, page_bytes);
+    if (all_zero(page)) return;
+    std::array<std::byte, 8> number{};
+    store_little(number.data(), (begin + at) / page_bytes);
+    checksum_ = crc32c(crc32c(checksum_, number), page);
+    if (!runs_.empty() && runs_.back().at + runs_.back().bytes == at) {
+      runs_.back().bytes += page_bytes;
+    } else {
+      runs_.push_back({at, page_bytes});
+    }
+  }
+
+  Bytes buffer_;
+  std::vector<Run> runs_;
+  std::uint32_t checksum_ = 0;
+};
+
+}  // namespace
+
+Result<CopiedMemory> copy_memory(const Fd& from, const Fd& to, std::uint64_t bytes,
+                                 const std::vector<std::uint32_t>* expected, const std::atomic<bool>& cancelled) {
+  CopiedMemory copied;
+  Block block;
+  for (std::uint64_t begin = 0; begin < bytes; begin += memory_block_bytes) {
+    if (cancelled) return Error{Error::Kind::busy, "the copy of the memory was cancelled", {}, {}};
+    TRY(block.read(from, begin, std::min(begin + memory_block_bytes, bytes)));
+    const std::size_t number = copied.checksums.size();
+    if (expected && (number >= expected->size() || (*expected)[number] != block.checksum()))
+      return Error{
+          Error::Kind::corrupt, fmt::format("the saved memory has a wrong checksum at {} MiB", begin / MiB), {}, {}};
+    TRY(block.write(to, begin));
+    copied.checksums.push_back(block.checksum());
+    copied.data_bytes += block.data_bytes();
+  }
+  return copied;
+}
+
+}  // namespace sprite::vm

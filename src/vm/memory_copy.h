@@ -1,0 +1,23 @@
+#pragma once
+/// Copies RAM from file to file at the cost of what is in it, with checksums.
+#include <atomic>
+#include <vector>
+
+#include "base/file.h"
+
+namespace sprite::vm {
+
+/// Each checksum is of so many bytes of RAM.
+constexpr std::uint64_t memory_block_bytes = 4 * MiB;
+
+struct CopiedMemory {
+  std::vector<std::uint32_t> checksums{};  ///< One for each block: of page numbers and bytes, all-zero pages left out.
+  std::uint64_t data_bytes = 0;            ///< In pages that are not all zeros.
+};
+
+/// Copies `bytes` of RAM (whole pages) into `to`, a file of that size without data. Given `expected`, a block is
+/// compared before it is written. Errors: corrupt, no_space, unavailable; busy (`cancelled` became true).
+Result<CopiedMemory> copy_memory(const Fd& from, const Fd& to, std::uint64_t bytes,
+                                 const std::vector<std::uint32_t>* expected, const std::atomic<bool>& cancelled);
+
+}  // namespace sprite::vm
