@@ -2,15 +2,10 @@
 /// One file that holds a whole volume: for export and import. FORMAT.md has the bytes.
 #include <string>
 
+#include "store/portable_file.h"
 #include "store/volume.h"
 
 namespace sprite::store {
-
-/// What a portable file says of itself before its data.
-struct PortableHeader {
-  std::uint64_t size_bytes = 0;  ///< of the volume
-  std::string description{};     ///< the caller's own, such as the sprite's record as JSON; at most 1 MiB
-};
 
 /// Writes what `volume` holds (nobody may write to it meanwhile) to the new file `path`; complete and durable, or not
 /// there. Errors: exists, invalid (description too long), corrupt, no_space, unavailable.
