@@ -188,16 +188,19 @@ Result<> Keeper::commit(meta::Transaction transaction) {
   return committed;
 }
 
-/// Flushes while the guest goes on, so that little is left to be flushed while it has to wait.
-Result<> Keeper::flush_most() {
+/// Flushes while the guest goes on, so that little is left to be flushed while it has to wait; about as much as can be
+/// flushed in the time that is returned.
+Result<std::chrono::steady_clock::duration> Keeper::flush_most() {
   constexpr int rounds_max = 4;
   constexpr auto little = std::chrono::milliseconds(10);
+  std::chrono::steady_clock::duration took{};
   for (int round = 0; round < rounds_max; ++round) {
     const auto begun = std::chrono::steady_clock::now();
     TRY(disk_->flush());
-    if (std::chrono::steady_clock::now() - begun < little) break;
+    took = std::chrono::steady_clock::now() - begun;
+    if (took < little) break;
   }
-  return {};
+  return took;
 }
 
 template <class Also>
@@ -235,6 +238,15 @@ Result<> Keeper::push(std::optional<Below> below, Also also) {
 Result<> Keeper::cut() {
   std::lock_guard one(changing_);
   return push({}, [](std::int64_t) { return Result<>(); });
+}
+
+Result<bool> Keeper::cut_between_writes() {
+  constexpr auto moment = std::chrono::milliseconds(50);
+  std::lock_guard one(changing_);
+  TRY_LET(const auto left, flush_most());
+  if (left > moment) return false;
+  TRY(push({}, [](std::int64_t) { return Result<>(); }));
+  return true;
 }
 
 Result<> Keeper::prepare() {

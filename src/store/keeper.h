@@ -11,6 +11,7 @@
 /// Locks, in order: background_ (one of seal, fold, drop_local at a time; long), packs' naming, the packs' followers,
 /// changing_ (volume.db and the disk's layers; short), the disk's gate.
 #include <atomic>
+#include <chrono>
 #include <map>
 #include <mutex>
 
@@ -38,6 +39,8 @@ class Keeper {
   Result<Checkpoint> restore(std::int64_t number);
   Result<> fork(const Path& directory, std::optional<std::int64_t> number);
   Result<> cut();
+  /// A cut, if that keeps the guest's requests waiting for a moment only; false if it writes too fast for that.
+  Result<bool> cut_between_writes();
   Result<> prepare();
   Result<bool> seal();
   Result<bool> fold(std::size_t layers_max);
@@ -92,7 +95,7 @@ class Keeper {
     return work();
   }
   Result<> prepare_spare();
-  Result<> flush_most();
+  Result<std::chrono::steady_clock::duration> flush_most();
   Result<meta::Transaction> begin();
   /// Commits, or remembers that nobody knows whether it did.
   Result<> commit(meta::Transaction transaction);

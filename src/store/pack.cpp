@@ -43,6 +43,7 @@ Result<> write_under_name(const Path& path, ByteView bytes) {
     TRY_LET(const Fd file, open_file(unfinished, O_WRONLY | O_CREAT | O_EXCL));
     TRY(pwrite_all(file.get(), bytes, 0));
     if (::fsync(file.get()) != 0) return system_error("cannot make a pack durable");
+    (void)::posix_fadvise(file.get(), 0, 0, POSIX_FADV_DONTNEED);  // a layer has the same, and memory is dear
     if (::rename(unfinished.c_str(), path.c_str()) != 0) return system_error("cannot name a pack");
     return {};
   }();

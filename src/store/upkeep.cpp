@@ -1,6 +1,7 @@
 #include "store/upkeep.h"
 
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +13,13 @@ using namespace std::chrono_literals;
 
 constexpr auto look_again = 10s, retry_first = 5s, retry_last = 300s;
 constexpr int niceness = 10;
+
+/// Of this thread alone: others come first at the processors and, as far as the host's disk heeds that, there.
+void yield_to_others() {
+  constexpr int best_effort_last = 2 << 13 | 7, this_thread = 1;
+  (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), niceness);
+  (void)::syscall(SYS_ioprio_set, this_thread, 0, best_effort_last);
+}
 
 }  // namespace
 
@@ -42,7 +50,7 @@ bool Upkeep::ending() {
 }
 
 void Upkeep::run() {
-  (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), niceness);  // of this thread alone
+  yield_to_others();
   std::chrono::seconds pause = retry_first;
   std::unique_lock hold(mutex_);
   while (!ending_) {
@@ -57,10 +65,19 @@ void Upkeep::run() {
   }
 }
 
+/// Cuts a large top layer, so that it can be sealed; one that is written to without a pause not before it is very
+/// large.
+Result<> Upkeep::cut() {
+  constexpr std::uint64_t very_large = 16;
+  const auto used = keeper_.disk().with_layers([](const Layers& layers) { return layers.top->used_bytes(); });
+  if (used > very_large * policy_.cut_bytes) return keeper_.cut();
+  if (used > policy_.cut_bytes) TRY(keeper_.cut_between_writes());
+  return {};
+}
+
 /// Everything there is to do now.
 Result<> Upkeep::work() {
-  if (keeper_.disk().with_layers([](const Layers& layers) { return layers.top->used_bytes(); }) > policy_.cut_bytes)
-    TRY(keeper_.cut());
+  TRY(cut());
   TRY(keeper_.prepare());
   for (bool more = true; more && !ending();) {
     // Folding first: what a newer layer overwrote need not be sealed.

@@ -27,6 +27,7 @@ class Upkeep {
  private:
   void run();
   Result<> work();
+  Result<> cut();
   bool ending();
   Result<> give_back();
 
