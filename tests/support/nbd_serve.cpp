@@ -1,6 +1,6 @@
 // Serves a volume (made if need be) over NBD until SIGTERM: nbd_serve SOCKET DIRECTORY RUNTIME_DIRECTORY IMAGE
-// SIZE_BYTES [upkeep]. At each SIGUSR1 the volume is cut, and "cut" printed. With `upkeep` it is also cut, sealed and
-// folded as in the daemon; else the chain is only kept short.
+// SIZE_BYTES [upkeep]. At each SIGUSR1 the volume is cut, and "cut" printed; at each SIGUSR2 "layers N" is. With
+// `upkeep` it is also cut, sealed and folded as in the daemon; else the chain is only kept short.
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -51,6 +51,7 @@ Result<> serve(char** arguments, bool upkeep) {
   ::sigaddset(&ends, SIGTERM);
   ::sigaddset(&ends, SIGINT);
   ::sigaddset(&ends, SIGUSR1);
+  ::sigaddset(&ends, SIGUSR2);
   ::pthread_sigmask(SIG_BLOCK, &ends, nullptr);
   TRY(make_directories(directory));
   TRY(make_directories(runtime));
@@ -68,9 +69,14 @@ Result<> serve(char** arguments, bool upkeep) {
   say("ready");
   if (upkeep) volume->start_upkeep({});
   int signal = 0;
-  while (::sigwait(&ends, &signal) == 0 && signal == SIGUSR1) {
-    TRY(cut(*volume, upkeep));
-    say("cut");
+  while (::sigwait(&ends, &signal) == 0 && (signal == SIGUSR1 || signal == SIGUSR2)) {
+    if (signal == SIGUSR1) {
+      TRY(cut(*volume, upkeep));
+      say("cut");
+    } else {
+      TRY_LET(const store::Usage usage, volume->usage());
+      say(("layers " + std::to_string(usage.layers)).c_str());
+    }
   }
   server->stop();
   return volume->close();
