@@ -97,9 +97,10 @@ Result<> read_portable_chunks(const Path& path, int file, std::uint64_t size_byt
       return damaged(path, where + " has a wrong checksum");
     if (last) return length == count ? Result<>() : damaged(path, "chunks are missing");
     const std::uint64_t wanted = std::min(chunk_bytes, size_bytes - chunk * chunk_bytes);
-    TRY_LET(const Bytes data, decompress_object(frame));
-    if (data.size() != wanted) return damaged(path, where + " has the wrong size");
-    TRY(pwrite_all(image, data, chunk * chunk_bytes));
+    const auto data = decompress_object(frame);
+    if (!data) return damaged(path, "in " + where + ", " + data.error().what);
+    if (data->size() != wanted) return damaged(path, where + " has the wrong size");
+    TRY(pwrite_all(image, *data, chunk * chunk_bytes));
     next = chunk + 1;
   }
 }
