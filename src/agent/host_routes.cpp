@@ -37,6 +37,12 @@ asio::awaitable<Result<>> show_checkpoints(http::Exchange& exchange, Machine& ma
   co_return Result<>{};
 }
 
+asio::awaitable<Result<std::shared_ptr<TreeComparison>>> begin_comparison(http::Exchange& exchange, Machine& machine) {
+  CO_TRY_LET(const std::string body, co_await exchange.read_body(configuration_bytes_max));
+  CO_TRY_LET(auto request, wire::from_json<wire::DifferenceRequest>(body));
+  co_return co_await machine.compare(std::move(request));
+}
+
 }  // namespace
 
 asio::awaitable<void> serve_configure(http::Exchange& exchange, Machine& machine) {
@@ -76,6 +82,27 @@ asio::awaitable<void> serve_thaw(http::Exchange& exchange, Machine& machine) {
 asio::awaitable<void> serve_container_stop(http::Exchange& exchange, Machine& machine) {
   auto released = co_await machine.release_disk();
   co_await respond_with(exchange, std::move(released));
+}
+
+/// A line of JSON for each difference; a failure on the way is the last line.
+asio::awaitable<void> serve_difference(http::Exchange& exchange, Machine& machine) {
+  auto comparison = co_await begin_comparison(exchange, machine);
+  if (!comparison) {
+    co_await exchange.respond_error(comparison.error());
+    co_return;
+  }
+  auto sent = co_await exchange.begin_stream(200, "application/x-ndjson");
+  while (sent && !(*comparison)->done()) {
+    auto found = co_await machine.next_differences(*comparison);
+    std::string lines;
+    if (!found) lines = wire::to_json(wire::Difference{"error", log::one_line(found.error())}) + "\n";
+    if (found)
+      for (const wire::Difference& each : *found) lines += wire::to_json(each) + "\n";
+    if (!lines.empty()) sent = co_await exchange.write_chunk(lines);
+    if (!found) break;
+  }
+  comparison->reset();
+  if (sent) (void)co_await exchange.end_stream();
 }
 
 asio::awaitable<void> serve_checkpoints(http::Exchange& exchange, Machine& machine) {

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "agent/spawner_client.h"
+#include "agent/tree_comparison.h"
 #include "base/result.h"
 #include "wire/types.h"
 
@@ -38,6 +39,12 @@ class Machine {
   virtual asio::awaitable<Result<>> release_disk() = 0;
   /// Mounts the disk again; completes when programs can be started. Errors: unavailable.
   virtual asio::awaitable<Result<>> take_disk() = 0;
+  /// Begins to compare two checkpoints, or one with the disk as it is. What it gives is to be used with
+  /// next_differences() and to go soon. Errors: unavailable.
+  virtual asio::awaitable<Result<std::shared_ptr<TreeComparison>>> compare(wire::DifferenceRequest request) = 0;
+  /// comparison->next(), while this thread does other things.
+  virtual asio::awaitable<Result<std::vector<wire::Difference>>> next_differences(
+      std::shared_ptr<TreeComparison> comparison) = 0;
   /// The checkpoints that are to be seen inside from now on.
   virtual void show_checkpoints(std::vector<wire::ShownCheckpoint> checkpoints) = 0;
 };

@@ -55,6 +55,15 @@ asio::awaitable<Result<>> PlainMachine::release_disk() {
   co_return Error{Error::Kind::unavailable, "this machine has no disk of its own"};
 }
 
+asio::awaitable<Result<std::shared_ptr<TreeComparison>>> PlainMachine::compare(wire::DifferenceRequest) {
+  co_return Error{Error::Kind::unavailable, "this machine has no disk of its own"};
+}
+
+asio::awaitable<Result<std::vector<wire::Difference>>> PlainMachine::next_differences(
+    std::shared_ptr<TreeComparison> comparison) {
+  co_return comparison->next();
+}
+
 asio::awaitable<Result<>> PlainMachine::take_disk() { return release_disk(); }
 
 }  // namespace sprite::agent

@@ -65,12 +65,56 @@ bool lacks_host_keys() {
          ::access((ssh / "ssh_host_ed25519_key").c_str(), F_OK) != 0;
 }
 
+template <class Work>
+asio::awaitable<std::invoke_result_t<Work&>> as_coroutine(Work work) {
+  co_return work();
+}
+
+/// A checkpoint mounted at a folder of its own.
+struct Look {
+  Look(CheckpointMount mounted) : mount(std::move(mounted)) {}
+  ~Look() {
+    const Path at = mount->at();
+    mount.reset();
+    ::rmdir(at.c_str());
+  }
+  Look(const Look&) = delete;
+  std::optional<CheckpointMount> mount;
+};
+
+Result<std::shared_ptr<Look>> look_into(CheckpointPartitions& partitions, const wire::ShownCheckpoint& checkpoint,
+                                        const std::string& name) {
+  const Path at = Path("/run/compared") / name;
+  TRY(make_directories(at));
+  TRY_LET(CheckpointMount mount, CheckpointMount::make(partitions, checkpoint.offset_bytes, at));
+  return std::make_shared<Look>(std::move(mount));
+}
+
+Result<std::shared_ptr<TreeComparison>> begin_comparison(CheckpointPartitions& partitions,
+                                                         const wire::DifferenceRequest& request, std::uint64_t number,
+                                                         std::shared_ptr<const std::atomic<bool>> stopped) {
+  auto looks = std::make_shared<std::vector<std::shared_ptr<Look>>>();
+  TRY_LET(auto first, look_into(partitions, request.from, std::to_string(number) + "-from"));
+  looks->push_back(first);
+  Path second = disk_folder;
+  if (request.to) {
+    TRY_LET(auto look, look_into(partitions, *request.to, std::to_string(number) + "-to"));
+    second = look->mount->at();
+    looks->push_back(std::move(look));
+  }
+  TRY_LET(auto comparison, TreeComparison::begin(first->mount->at(), second, std::move(stopped), looks));
+  return std::shared_ptr<TreeComparison>(std::move(comparison));
+}
+
 }  // namespace
 
 VirtualMachine::VirtualMachine(asio::any_io_executor executor)
     : executor_(executor), changed_(executor), retry_timer_(executor), thaw_timer_(executor) {}
 
-VirtualMachine::~VirtualMachine() { worker_.join(); }
+VirtualMachine::~VirtualMachine() {
+  worker_.join();
+  comparer_.join();
+}
 
 void VirtualMachine::start() {
   auto folder = CheckpointFolder::open(inside_folder / "checkpoints", partitions_);
@@ -223,7 +267,8 @@ asio::awaitable<Result<>> VirtualMachine::stop() {
 
 asio::awaitable<Result<>> VirtualMachine::end_container() {
   const auto killed = co_await blocking(kill_container);
-  if (mounted_) {  // whatever happened to the container: what is unmounted is safe
+  if (comparing_stopped_) *comparing_stopped_ = true;  // they have folders of the disk open
+  if (mounted_) {                                      // whatever happened to the container: what is unmounted is safe
     CO_TRY(co_await blocking(unmount_disk));
   }
   mounted_ = false;
@@ -259,6 +304,21 @@ asio::awaitable<Result<>> VirtualMachine::take_disk() {
   while (status().container == "starting" && !released_ && !stopping_) co_await changed_.wait();
   CO_TRY(co_await spawner());
   co_return Result<>{};
+}
+
+asio::awaitable<Result<std::shared_ptr<TreeComparison>>> VirtualMachine::compare(wire::DifferenceRequest request) {
+  if (!mounted_ || released_) co_return Error{Error::Kind::unavailable, "the disk is not mounted"};
+  if (!comparing_stopped_ || *comparing_stopped_) comparing_stopped_ = std::make_shared<std::atomic<bool>>(false);
+  auto begin = [this, request, number = comparisons_++, stopped = comparing_stopped_] {
+    return begin_comparison(partitions_, request, number, stopped);
+  };
+  co_return co_await asio::co_spawn(comparer_, as_coroutine(begin), asio::use_awaitable);
+}
+
+asio::awaitable<Result<std::vector<wire::Difference>>> VirtualMachine::next_differences(
+    std::shared_ptr<TreeComparison> comparison) {
+  auto next = [comparison] { return comparison->next(); };
+  co_return co_await asio::co_spawn(comparer_, as_coroutine(next), asio::use_awaitable);
 }
 
 void VirtualMachine::show_checkpoints(std::vector<wire::ShownCheckpoint> checkpoints) {

@@ -32,6 +32,9 @@ class VirtualMachine final : public Machine {
   Result<> thaw() override;
   asio::awaitable<Result<>> release_disk() override;
   asio::awaitable<Result<>> take_disk() override;
+  asio::awaitable<Result<std::shared_ptr<TreeComparison>>> compare(wire::DifferenceRequest request) override;
+  asio::awaitable<Result<std::vector<wire::Difference>>> next_differences(
+      std::shared_ptr<TreeComparison> comparison) override;
   void show_checkpoints(std::vector<wire::ShownCheckpoint> checkpoints) override;
 
  private:
@@ -45,7 +48,7 @@ class VirtualMachine final : public Machine {
   asio::awaitable<Result<>> make_host_keys(SpawnerClient& spawner);
 
   asio::any_io_executor executor_;
-  asio::thread_pool worker_{1};
+  asio::thread_pool worker_{1}, comparer_{1};
   Event changed_;
   asio::steady_timer retry_timer_;
   bool mounted_ = false, stopping_ = false;
@@ -59,6 +62,8 @@ class VirtualMachine final : public Machine {
   std::shared_ptr<SpawnerClient> spawner_;
   std::optional<wire::Configure> configuration_;
   asio::steady_timer thaw_timer_;
+  std::shared_ptr<std::atomic<bool>> comparing_stopped_;  ///< Of the comparisons since the disk was mounted.
+  std::uint64_t comparisons_ = 0;
   CheckpointPartitions partitions_;
   std::unique_ptr<CheckpointFolder> checkpoints_;  ///< Null where the kernel cannot.
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();

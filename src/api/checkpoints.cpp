@@ -1,5 +1,7 @@
 #include "api/checkpoints.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <map>
@@ -122,6 +124,23 @@ asio::awaitable<void> create(Exchange& exchange, Sprites& sprites, std::string n
   co_await lines.end("Checkpoint " + id + " created", id);
 }
 
+/// The agent's answer is passed on as it comes.
+asio::awaitable<void> compare(Exchange& exchange, Sprites& sprites, std::string name) {
+  auto comparing =
+      co_await sprites.compare(name, exchange.query("from").value_or(""), exchange.query("to").value_or(""));
+  if (!comparing) {
+    co_await exchange.respond_error(comparing.error());
+    co_return;
+  }
+  const std::string body = wire::to_json(comparing->request);
+  std::string first = fmt::format(
+      "POST /host/difference HTTP/1.1\r\nHost: sprite\r\nConnection: close\r\nContent-Type: application/json\r\n"
+      "Content-Length: {}\r\n\r\n{}",
+      body.size(), body);
+  http::TakenConnection client = exchange.take_connection();
+  co_await http::relay(std::move(client.stream), std::move(comparing->agent), std::move(first));
+}
+
 asio::awaitable<void> restore(Exchange& exchange, Sprites& sprites, std::string name) {
   const std::string id = exchange.parameter("id");
   const auto found = co_await find(sprites, name, id);
@@ -190,6 +209,9 @@ void add_routes(http::Router& router, Sprites& sprites, const std::string& prefi
 }  // namespace
 
 void add_checkpoint_routes(http::Router& router, Sprites& sprites) {
+  router.add("GET", "/v1/sprites/{name}/checkpoints/diff", versioned([&sprites](Exchange& exchange) {
+               return compare(exchange, sprites, exchange.parameter("name"));
+             }));
   const auto name_of = [](Exchange& exchange) { return exchange.parameter("name"); };
   add_routes(router, sprites, "/v1/sprites/{name}", name_of, restore, [](http::Handler handler) { return handler; });
 }

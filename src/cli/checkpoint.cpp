@@ -111,6 +111,60 @@ Result<int> show_checkpoint(Context& context, const std::string& id) {
   return 0;
 }
 
+struct DiffOptions {
+  std::string from, to;
+};
+
+/// Prints differences as they come; their JSON is one list, an element a line.
+class DifferencePrinter {
+ public:
+  explicit DifferencePrinter(Context& context) : context_(context) {}
+
+  void take(std::string_view part) {
+    for (const char c : part) {
+      if (c != '\n') {
+        line_ += c;
+        continue;
+      }
+      auto read = wire::from_json<wire::Difference>(line_);
+      line_.clear();
+      if (read) print(*read);
+    }
+  }
+  Result<int> finish() {
+    if (failed_) return Error{Error::Kind::unavailable, "the comparison is not complete", "", {*failed_}};
+    if (context_.globals.json) context_.terminal.print_line(count_ == 0 ? "[]" : "]");
+    return 0;
+  }
+
+ private:
+  void print(const wire::Difference& each) {
+    if (each.change == "error") {
+      failed_ = each.path;
+      return;
+    }
+    const std::string before = count_++ == 0 ? "[" : ",";
+    context_.terminal.print_line(context_.globals.json ? before + wire::to_json(each) : each.change + " " + each.path);
+  }
+
+  Context& context_;
+  std::string line_;
+  std::size_t count_ = 0;
+  std::optional<std::string> failed_;
+};
+
+Result<int> diff_checkpoints(Context& context, const DiffOptions& options) {
+  TRY_LET(const std::string name, context.sprite());
+  TRY_LET(const Client* api, context.api());
+  context.terminal.progress("comparing…");
+  DifferencePrinter printer(context);
+  const std::string query = "?from=" + http::url_encode(options.from) + "&to=" + http::url_encode(options.to);
+  http::Request request("GET", sprite_path(name, "/checkpoints/diff" + query));
+  TRY(api->stream(std::move(request), [&](std::string_view part) { printer.take(part); }));
+  context.terminal.progress("");
+  return printer.finish();
+}
+
 Result<int> delete_checkpoint(Context& context, const std::string& id) {
   TRY_LET(const std::string name, context.sprite());
   TRY_LET(const Client* api, context.api());
@@ -173,6 +227,16 @@ Action checkpoint_list(Syntax& syntax) {
   syntax.option("--history", "CHECKPOINT", options->history, "Only this one and those that it came after");
   syntax.flag("--include-auto", options->include_automatic, "Also those that a restore made");
   return [options](Context& context) { return list_checkpoints(context, *options); };
+}
+
+Action checkpoint_diff(Syntax& syntax) {
+  auto options = std::make_shared<DiffOptions>();
+  syntax.positional("FROM", options->from, "A checkpoint (default: the one that TO came after)", Presence::optional);
+  syntax.positional("TO", options->to, "Another, or Current: the disk as it is (default)", Presence::optional);
+  syntax.epilogue(
+      "Lines begin with A (only in TO), M (in both, with another content, owner or mode) or D (only in FROM).\n"
+      "A stopped sprite is started: its own kernel reads the disks.");
+  return [options](Context& context) { return diff_checkpoints(context, *options); };
 }
 
 Action checkpoint_info(Syntax& syntax) { return on_checkpoint(syntax, show_checkpoint); }

@@ -31,6 +31,8 @@ constexpr std::array table{
     Verb{"checkpoint list|checkpoint ls|checkpoints list|checkpoints ls", "List the checkpoints of a sprite",
          Group::disks, verb::checkpoint_list},
     Verb{"checkpoint info|checkpoints info", "Show what a checkpoint is", Group::disks, verb::checkpoint_info},
+    Verb{"checkpoint diff|checkpoints diff", "List the files that differ between two checkpoints", Group::disks,
+         verb::checkpoint_diff},
     Verb{"checkpoint delete|checkpoint rm|checkpoints delete|checkpoints rm", "Delete a checkpoint", Group::disks,
          verb::checkpoint_delete},
     Verb{"checkpoint restore|checkpoints restore", "Put a sprite's disk back to a checkpoint", Group::disks,

@@ -56,6 +56,7 @@ namespace verb {
 Action api(Syntax& syntax);
 Action checkpoint_create(Syntax& syntax);
 Action checkpoint_delete(Syntax& syntax);
+Action checkpoint_diff(Syntax& syntax);
 Action checkpoint_info(Syntax& syntax);
 Action checkpoint_list(Syntax& syntax);
 Action completion(Syntax& syntax);

@@ -55,6 +55,35 @@ std::vector<wire::Checkpoint> list_of(const store::History& history) {
   return all;
 }
 
+Result<wire::DifferenceRequest> difference_between(const store::History& history, const std::string& from,
+                                                   const std::string& to) {
+  const auto place = [](const store::Checkpoint& checkpoint) {
+    return wire::ShownCheckpoint{name_of(checkpoint), store::checkpoint_offset(checkpoint.number)};
+  };
+  wire::DifferenceRequest request;
+  std::optional<std::int64_t> source = history.current;
+  if (!to.empty() && to != current_id) {
+    TRY_LET(const store::Checkpoint second, find_checkpoint(history, to));
+    request.to = place(second);
+    source = std::ranges::find(history.entries, second.number, [](const auto& each) {
+               return each.checkpoint.number;
+             })->source;
+  }
+  if (from.empty() && !source)
+    return Error{Error::Kind::invalid,
+                 request.to ? "'" + to + "' is the first checkpoint: there is none before it to compare it with"
+                            : "there is no checkpoint to compare the disk with",
+                 request.to ? "name another: `sprite checkpoint diff A B`" : "make one: `sprite checkpoint create`",
+                 {}};
+  for (const store::HistoryEntry& entry : history.entries)
+    if (entry.checkpoint.number == source) request.from = place(entry.checkpoint);
+  if (!from.empty()) {
+    TRY_LET(const store::Checkpoint first, find_checkpoint(history, from));
+    request.from = place(first);
+  }
+  return request;
+}
+
 std::vector<wire::ShownCheckpoint> shown_of(const store::History& history) {
   constexpr std::size_t shown_max = 5;
   std::vector<wire::ShownCheckpoint> shown;

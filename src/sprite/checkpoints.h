@@ -24,6 +24,10 @@ constexpr std::size_t history_max = 100;
 /// The oldest first, the present disk last.
 std::vector<wire::Checkpoint> list_of(const store::History& history);
 
+/// What to compare: an empty `from` is what `to` came after, an empty `to` the present disk. Errors: not_found,
+/// invalid.
+Result<wire::DifferenceRequest> difference_between(const store::History& history, const std::string& from,
+                                                   const std::string& to);
 /// Those that a machine shows at /.sprite/checkpoints: the newest five of those that people made.
 std::vector<wire::ShownCheckpoint> shown_of(const store::History& history);
 

@@ -82,6 +82,15 @@ asio::awaitable<Result<>> Fleet::remove_checkpoint(std::string name, std::string
   co_return Result<>{};
 }
 
+asio::awaitable<Result<Comparing>> Fleet::compare(std::string name, std::string from, std::string to) {
+  CO_TRY_LET(const EntryPtr entry, find(name));
+  CO_TRY_LET(const store::History all, co_await history(entry));
+  CO_TRY_LET(wire::DifferenceRequest request, difference_between(all, from, to));
+  CO_TRY_LET(Stream agent, co_await connect(name));
+  Comparing comparing{std::move(agent), std::move(request)};
+  co_return comparing;
+}
+
 asio::awaitable<Result<Checkpointed>> Fleet::restore(std::string name, std::string id) {
   CO_TRY_LET(const Claim claimed, co_await claim(name));
   const EntryPtr entry = claimed.entry;

@@ -24,6 +24,13 @@ struct Checkpointed {
   std::string note{};
 };
 
+/// A stream to the agent on which `request` is to be posted to /host/difference; the answer is lines of
+/// wire::Difference.
+struct Comparing {
+  Stream agent;
+  wire::DifferenceRequest request{};
+};
+
 /// An interface because api/ is tested against a double; open.h makes the real one.
 class Sprites {
  public:
@@ -60,6 +67,9 @@ class Sprites {
   virtual asio::awaitable<Result<std::vector<wire::Checkpoint>>> checkpoints(std::string name) = 0;
   /// Errors: not_found, busy (the present disk came after it), no_space, unavailable.
   virtual asio::awaitable<Result<>> remove_checkpoint(std::string name, std::string id) = 0;
+  /// Wakes the sprite and has its agent compare two checkpoints. Without `from`, the one that `to` came after; without
+  /// `to`, the disk as it is. Errors: not_found, invalid, and as start().
+  virtual asio::awaitable<Result<Comparing>> compare(std::string name, std::string from, std::string to) = 0;
   /// The disk becomes as it was; programs end, and a running sprite runs again. What it was is kept as an automatic
   /// checkpoint, which is returned. Errors: not_found, invalid ("Current"), no_space, corrupt, unavailable.
   virtual asio::awaitable<Result<Checkpointed>> restore(std::string name, std::string id) = 0;

@@ -93,6 +93,9 @@ class FakeSprites final : public Sprites {
     all.emplace_back().id = "Current";
     co_return all;
   }
+  asio::awaitable<Result<Comparing>> compare(std::string name, std::string, std::string) override {
+    co_return Error(Error::Kind::unavailable, "'" + name + "' has no agent");
+  }
   asio::awaitable<Result<>> remove_checkpoint(std::string name, std::string id) override {
     CO_TRY(get(name));
     auto& all = checkpoints_[name];
