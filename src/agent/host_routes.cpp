@@ -84,6 +84,17 @@ asio::awaitable<void> serve_container_stop(http::Exchange& exchange, Machine& ma
   co_await respond_with(exchange, std::move(released));
 }
 
+asio::awaitable<void> serve_disk_check(http::Exchange& exchange, Machine& machine) {
+  auto checked = co_await machine.check_disk();
+  if (!checked) {
+    co_await exchange.respond_error(checked.error());
+    co_return;
+  }
+  http::Response response;
+  response.body = wire::to_json(*checked);
+  co_await exchange.respond(std::move(response));
+}
+
 /// A line of JSON for each difference; a failure on the way is the last line.
 asio::awaitable<void> serve_difference(http::Exchange& exchange, Machine& machine) {
   auto comparison = co_await begin_comparison(exchange, machine);

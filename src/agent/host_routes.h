@@ -12,6 +12,7 @@ asio::awaitable<void> serve_shutdown(http::Exchange& exchange, Machine& machine)
 asio::awaitable<void> serve_freeze(http::Exchange& exchange, Machine& machine);
 asio::awaitable<void> serve_thaw(http::Exchange& exchange, Machine& machine);
 asio::awaitable<void> serve_container_stop(http::Exchange& exchange, Machine& machine);
+asio::awaitable<void> serve_disk_check(http::Exchange& exchange, Machine& machine);
 asio::awaitable<void> serve_difference(http::Exchange& exchange, Machine& machine);
 asio::awaitable<void> serve_checkpoints(http::Exchange& exchange, Machine& machine);
 asio::awaitable<void> serve_container_start(http::Exchange& exchange, Machine& machine);

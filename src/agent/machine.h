@@ -39,6 +39,9 @@ class Machine {
   virtual asio::awaitable<Result<>> release_disk() = 0;
   /// Mounts the disk again; completes when programs can be started. Errors: unavailable.
   virtual asio::awaitable<Result<>> take_disk() = 0;
+  /// Checks the filesystem of the disk, which has been released, and mends what can be mended. Takes minutes, if need
+  /// be. Errors: unavailable (the disk is in use, or there is no e2fsck).
+  virtual asio::awaitable<Result<wire::DiskCheck>> check_disk() = 0;
   /// Begins to compare two checkpoints, or one with the disk as it is. What it gives is to be used with
   /// next_differences() and to go soon. Errors: unavailable.
   virtual asio::awaitable<Result<std::shared_ptr<TreeComparison>>> compare(wire::DifferenceRequest request) = 0;

@@ -55,6 +55,10 @@ asio::awaitable<Result<>> PlainMachine::release_disk() {
   co_return Error{Error::Kind::unavailable, "this machine has no disk of its own"};
 }
 
+asio::awaitable<Result<wire::DiskCheck>> PlainMachine::check_disk() {
+  co_return Error{Error::Kind::unavailable, "this machine has no disk of its own"};
+}
+
 asio::awaitable<Result<std::shared_ptr<TreeComparison>>> PlainMachine::compare(wire::DifferenceRequest) {
   co_return Error{Error::Kind::unavailable, "this machine has no disk of its own"};
 }

@@ -21,6 +21,7 @@ class PlainMachine final : public Machine {
   Result<> thaw() override;
   asio::awaitable<Result<>> release_disk() override;
   asio::awaitable<Result<>> take_disk() override;
+  asio::awaitable<Result<wire::DiskCheck>> check_disk() override;
   asio::awaitable<Result<std::shared_ptr<TreeComparison>>> compare(wire::DifferenceRequest request) override;
   asio::awaitable<Result<std::vector<wire::Difference>>> next_differences(
       std::shared_ptr<TreeComparison> comparison) override;

@@ -100,6 +100,7 @@ http::Router channel_router(Machine& machine, Sessions& sessions) {
       .add("POST", "/host/shutdown", host(serve_shutdown))
       .add("POST", "/host/freeze", host(serve_freeze))
       .add("POST", "/host/thaw", host(serve_thaw))
+      .add("POST", "/host/disk/check", host(serve_disk_check))
       .add("POST", "/host/difference", host(serve_difference))
       .add("POST", "/host/checkpoints", host(serve_checkpoints))
       .add("POST", "/host/container/stop", host(serve_container_stop))

@@ -13,8 +13,10 @@
 
 #include "agent/boot.h"
 #include "agent/kernel_identity.h"
+#include "agent/utf8.h"
 #include "base/directory.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "base/text.h"
 
 namespace sprite::agent {
@@ -22,6 +24,7 @@ namespace {
 
 constexpr std::chrono::seconds programs_grace{2}, start_limit{60}, restart_wait_limit{15}, retry_after{5},
     frozen_max{5}, freezing_max{2}, host_keys_limit{20};
+constexpr std::chrono::minutes trim_every{5}, check_limit{30};
 constexpr int failures_before_failed = 3;
 
 Result<> unmount_disk() {
@@ -49,6 +52,33 @@ Result<> write_dirty() {
   TRY_LET(const Fd folder, open_file(disk_folder, O_RDONLY | O_DIRECTORY));
   if (::syncfs(folder.get()) != 0) return system_error("cannot write what is not on the disk yet");
   return {};
+}
+
+Result<> trim_disk() {
+  TRY_LET(const Fd folder, open_file(disk_folder, O_RDONLY | O_DIRECTORY));
+  fstrim_range everything{0, ~std::uint64_t{0}, 0};
+  if (::ioctl(folder.get(), FITRIM, &everything) != 0) return system_error("cannot trim the disk");
+  return {};
+}
+
+/// What of a program's output people read: e2fsck lists every wrong block of a group in one line.
+std::string shortened(const std::string& output) {
+  constexpr std::size_t lines_max = 200, line_bytes_max = 200;
+  std::string text;
+  std::size_t count = 0;
+  for (const std::string& line : split(output, '\n'))
+    if (!line.empty() && ++count <= lines_max)
+      text += to_utf8(line.substr(0, line_bytes_max)) + (line.size() > line_bytes_max ? "…\n" : "\n");
+  if (count > lines_max) text += "(" + std::to_string(count - lines_max) + " more lines)\n";
+  return text;
+}
+
+/// 0 to 7: checked, and what could be mended is.
+Result<wire::DiskCheck> run_check() {
+  TRY_LET(const Finished checked, run_process({"e2fsck", "-f", "-y", disk_device}, check_limit));
+  if (checked.exit_status > 7)
+    return Error{Error::Kind::unavailable, "the filesystem cannot be checked", "", {"e2fsck: " + trim(checked.err)}};
+  return wire::DiskCheck{checked.exit_status, shortened(checked.out + checked.err)};
 }
 
 /// A disk that comes from another machine (a fork, an import) has its keys. Errors are no reason to stop.
@@ -109,7 +139,7 @@ Result<std::shared_ptr<TreeComparison>> begin_comparison(CheckpointPartitions& p
 }  // namespace
 
 VirtualMachine::VirtualMachine(asio::any_io_executor executor)
-    : executor_(executor), changed_(executor), retry_timer_(executor), thaw_timer_(executor) {}
+    : executor_(executor), changed_(executor), retry_timer_(executor), thaw_timer_(executor), trim_timer_(executor) {}
 
 VirtualMachine::~VirtualMachine() {
   worker_.join();
@@ -123,6 +153,7 @@ void VirtualMachine::start() {
   else
     log::warning("there are no checkpoints in /.sprite: {}", log::one_line(folder.error()));
   asio::co_spawn(executor_, supervise(), asio::detached);
+  asio::co_spawn(executor_, trim_now_and_then(), asio::detached);
 }
 
 /// Runs `work` on the worker thread and comes back.
@@ -130,6 +161,19 @@ template <class F>
 auto VirtualMachine::blocking(F work) -> asio::awaitable<decltype(work())> {
   auto run = [work]() -> asio::awaitable<decltype(work())> { co_return work(); };
   co_return co_await asio::co_spawn(worker_, std::move(run), asio::use_awaitable);
+}
+
+/// What is deleted is given back as soon as the journal has been written (the disk is mounted with `discard`), but for
+/// what a crash came before. The kernel knows what it has trimmed since the mount: nothing new costs a millisecond.
+asio::awaitable<void> VirtualMachine::trim_now_and_then() {
+  while (!stopping_) {
+    trim_timer_.expires_after(trim_every);
+    (void)co_await trim_timer_.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (!mounted_ || released_ || stopping_) continue;
+    auto trim = [] { return trim_disk(); };
+    const auto trimmed = co_await blocking(trim);
+    if (!trimmed) log::warning("ignoring: {}", log::one_line(trimmed.error()));
+  }
 }
 
 /// One turn starts the container and waits for its end.
@@ -304,6 +348,12 @@ asio::awaitable<Result<>> VirtualMachine::take_disk() {
   while (status().container == "starting" && !released_ && !stopping_) co_await changed_.wait();
   CO_TRY(co_await spawner());
   co_return Result<>{};
+}
+
+asio::awaitable<Result<wire::DiskCheck>> VirtualMachine::check_disk() {
+  if (!released_ || releasing_ || mounted_) co_return Error{Error::Kind::unavailable, "the disk is in use"};
+  auto check = [] { return run_check(); };
+  co_return co_await blocking(check);
 }
 
 asio::awaitable<Result<std::shared_ptr<TreeComparison>>> VirtualMachine::compare(wire::DifferenceRequest request) {

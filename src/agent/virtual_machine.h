@@ -32,6 +32,7 @@ class VirtualMachine final : public Machine {
   Result<> thaw() override;
   asio::awaitable<Result<>> release_disk() override;
   asio::awaitable<Result<>> take_disk() override;
+  asio::awaitable<Result<wire::DiskCheck>> check_disk() override;
   asio::awaitable<Result<std::shared_ptr<TreeComparison>>> compare(wire::DifferenceRequest request) override;
   asio::awaitable<Result<std::vector<wire::Difference>>> next_differences(
       std::shared_ptr<TreeComparison> comparison) override;
@@ -39,6 +40,7 @@ class VirtualMachine final : public Machine {
 
  private:
   asio::awaitable<void> supervise();
+  asio::awaitable<void> trim_now_and_then();
   asio::awaitable<Result<>> start_once();
   template <class F>
   auto blocking(F work) -> asio::awaitable<decltype(work())>;
@@ -61,7 +63,7 @@ class VirtualMachine final : public Machine {
   std::optional<InnerContainer> container_;
   std::shared_ptr<SpawnerClient> spawner_;
   std::optional<wire::Configure> configuration_;
-  asio::steady_timer thaw_timer_;
+  asio::steady_timer thaw_timer_, trim_timer_;
   std::shared_ptr<std::atomic<bool>> comparing_stopped_;  ///< Of the comparisons since the disk was mounted.
   std::uint64_t comparisons_ = 0;
   CheckpointPartitions partitions_;

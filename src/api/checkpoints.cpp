@@ -161,6 +161,35 @@ asio::awaitable<void> restore(Exchange& exchange, Sprites& sprites, std::string 
   co_await lines.end("Restored to checkpoint " + id, before);
 }
 
+/// What the check printed, a line each; the last tells how it ended.
+asio::awaitable<void> check_filesystem(Exchange& exchange, Sprites& sprites, std::string name) {
+  const auto found = sprites.get(name);
+  if (!found) {
+    co_await exchange.respond_error(found.error());
+    co_return;
+  }
+  Lines lines(exchange);
+  co_await lines.begin("Checking the filesystem...");
+  auto done = co_await sprites.check_filesystem(name);
+  if (!done) {
+    co_await lines.fail(std::move(done).error());
+    co_return;
+  }
+  for (const std::string& line : split(done->check.output, '\n'))
+    if (const std::string text = trim(line); !text.empty()) co_await lines.say("  " + text);
+  const std::string before = done->before.id;
+  co_await lines.say("  State before: " + before);
+  if (done->check.exit_status >= 4) {
+    co_await lines.fail(Error(Error::Kind::corrupt, "the filesystem of '" + name + "' has errors that were not mended",
+                              "go back to a checkpoint: `sprite recover " + name + "`"));
+    co_return;
+  }
+  const bool clean = done->check.exit_status == 0;
+  std::string verdict = "The filesystem is clean";
+  if (!clean) verdict = "The filesystem had errors, which are mended";
+  co_await lines.end(verdict, before);
+}
+
 /// `restoring` tells whether one is under way.
 asio::awaitable<void> restore_behind(Exchange& exchange, Sprites& sprites, std::string name,
                                      std::shared_ptr<bool> restoring) {
@@ -211,6 +240,9 @@ void add_routes(http::Router& router, Sprites& sprites, const std::string& prefi
 void add_checkpoint_routes(http::Router& router, Sprites& sprites) {
   router.add("GET", "/v1/sprites/{name}/checkpoints/diff", versioned([&sprites](Exchange& exchange) {
                return compare(exchange, sprites, exchange.parameter("name"));
+             }));
+  router.add("POST", "/v1/sprites/{name}/fsck", versioned([&sprites](Exchange& exchange) {
+               return check_filesystem(exchange, sprites, exchange.parameter("name"));
              }));
   const auto name_of = [](Exchange& exchange) { return exchange.parameter("name"); };
   add_routes(router, sprites, "/v1/sprites/{name}", name_of, restore, [](http::Handler handler) { return handler; });

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/progress.h"
 #include "cli/resources.h"
 #include "wire/json.h"
 
@@ -13,37 +14,6 @@ namespace {
 
 std::string checkpoint_path(const std::string& name, const std::string& id, const std::string& rest = "") {
   return sprite_path(name, "/checkpoints/" + http::url_encode(id) + rest);
-}
-
-/// Posts, shows each line that comes as progress, and gives the last one. Errors: the one that the lines end with.
-Result<wire::Progress> follow(Context& context, const std::string& target, std::string body = "") {
-  TRY_LET(const Client* api, context.api());
-  std::string line;
-  std::optional<wire::Progress> last;
-  http::Request request("POST", target, std::move(body));
-  const auto take = [&](std::string_view part) {
-    for (const char c : part) {
-      if (c != '\n') {
-        line += c;
-        continue;
-      }
-      if (auto read = wire::from_json<wire::Progress>(line)) last = *std::move(read);
-      line.clear();
-      if (!last || last->type != "info" || !last->data) continue;
-      if (last->data->starts_with("Warning: "))
-        context.terminal.note(*last->data);
-      else
-        context.terminal.progress(trim(*last->data));
-    }
-  };
-  TRY(api->stream(std::move(request), take));
-  context.terminal.progress("");
-  if (last && last->type == "complete") return *std::move(last);
-  if (last && last->error) {
-    const std::string hint = last->data.value_or("");
-    return Error{Error::Kind::unavailable, *last->error, hint.starts_with("try: ") ? hint.substr(5) : hint, {}};
-  }
-  return Error{Error::Kind::unavailable, "the answer ended early", "look with `sprite checkpoint list`", {}};
 }
 
 void print_result(Context& context, const wire::Progress& last, const std::string& text) {
@@ -57,7 +27,8 @@ Result<int> create_checkpoint(Context& context, const std::string& comment) {
   TRY_LET(const std::string name, context.sprite());
   wire::CheckpointRequest request;
   if (!comment.empty()) request.comment = comment;
-  TRY_LET(const wire::Progress last, follow(context, sprite_path(name, "/checkpoint"), wire::to_json(request)));
+  TRY_LET(const wire::Progress last,
+          follow_progress(context, sprite_path(name, "/checkpoint"), wire::to_json(request)));
   print_result(context, last, "Checkpoint created: " + last.checkpoint_id.value_or("?"));
   return 0;
 }
@@ -66,6 +37,10 @@ Result<std::vector<wire::Checkpoint>> fetch_list(Context& context, const std::st
   TRY_LET(const Client* api, context.api());
   TRY_LET(const std::string body, api->call("GET", sprite_path(name, "/checkpoints" + query)));
   return wire::from_json<std::vector<wire::Checkpoint>>(body);
+}
+
+std::string crash_mark(const wire::Checkpoint& checkpoint) {
+  return checkpoint.crash_consistent.value_or(false) ? " (crash-consistent)" : "";
 }
 
 struct ListOptions {
@@ -87,7 +62,7 @@ Result<int> list_checkpoints(Context& context, const ListOptions& options) {
   for (const wire::Checkpoint& each : all) {
     const bool current = each.id == "Current";
     rows.push_back({each.id, current ? "now" : age_of(each.create_time), each.source_id.value_or(""),
-                    each.comment.value_or(current ? "the disk as it is" : "")});
+                    each.comment.value_or(current ? "the disk as it is" : "") + crash_mark(each)});
   }
   terminal.print_table({"ID", "CREATED", "AFTER", "COMMENT"}, rows);
   return 0;
@@ -107,6 +82,9 @@ Result<int> show_checkpoint(Context& context, const std::string& id) {
   terminal.print_line("Created:    " + checkpoint.create_time + " (" + age_of(checkpoint.create_time) + ")");
   if (checkpoint.comment) terminal.print_line("Comment:    " + *checkpoint.comment);
   if (checkpoint.is_auto) terminal.print_line("Automatic:  yes");
+  if (checkpoint.crash_consistent)
+    terminal.print_line(
+        "Consistent: no, as after a loss of power: its journal is replayed when it is restored or forked");
   if (checkpoint.history) terminal.print_line("Came after: " + join(*checkpoint.history, ", "));
   return 0;
 }
@@ -175,7 +153,7 @@ Result<int> delete_checkpoint(Context& context, const std::string& id) {
 
 Result<int> restore_checkpoint(Context& context, const std::string& id) {
   TRY_LET(const std::string name, context.sprite());
-  TRY_LET(const wire::Progress last, follow(context, checkpoint_path(name, id, "/restore")));
+  TRY_LET(const wire::Progress last, follow_progress(context, checkpoint_path(name, id, "/restore")));
   print_result(context, last,
                "Restored '" + name + "' to " + id + "; what it was is kept as " + last.checkpoint_id.value_or("?"));
   if (!context.globals.json) context.terminal.note("`sprite restore --undo` goes back");

@@ -1,6 +1,7 @@
-// sprite recover
+// sprite recover: what is wrong, what can be done; with --fsck, one of these
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/progress.h"
 #include "cli/resources.h"
 #include "wire/json.h"
 
@@ -31,6 +32,20 @@ std::string described(const wire::Checkpoint& checkpoint) {
   return checkpoint.id + " (" + age_of(checkpoint.create_time) + comment + ")";
 }
 
+Result<int> check_filesystem(Context& context, const std::string& given) {
+  TRY_LET(const std::string name, context.sprite(given));
+  Terminal& terminal = context.terminal;
+  const auto show = [&](const std::string& line) {
+    if (!context.globals.json) terminal.print_line(line);
+  };
+  TRY_LET(const wire::Progress last, follow_progress(context, sprite_path(name, "/fsck"), "", show));
+  terminal.print_line(context.globals.json ? wire::to_json(last) : last.data.value_or(""));
+  if (!context.globals.json)
+    terminal.note("what the disk was before is kept as " + last.checkpoint_id.value_or("?") +
+                  "; `sprite restore --undo` goes back to it");
+  return 0;
+}
+
 /// Nothing here changes the sprite: it looks, and says what each way out would do.
 Result<int> run_recover(Context& context, const std::string& given) {
   TRY_LET(const std::string name, context.sprite(given));
@@ -52,6 +67,8 @@ Result<int> run_recover(Context& context, const std::string& given) {
   offer(terminal, "sprite restart " + name,
         "ends its machine, even one that does not answer, and boots it; its filesystem repairs itself as after a loss "
         "of power");
+  offer(terminal, "sprite recover --fsck " + name,
+        "keeps its disk as a checkpoint, then has its filesystem checked and mended (e2fsck); its programs end");
   const Newest newest = list ? newest_of(*list) : Newest{};
   if (newest.made)
     offer(terminal, "sprite restore -s " + name + " " + newest.made->id,
@@ -72,8 +89,11 @@ Result<int> run_recover(Context& context, const std::string& given) {
 Action recover(Syntax& syntax) {
   auto name = std::make_shared<std::string>();
   syntax.positional("NAME", *name, "The sprite", Presence::optional);
-  syntax.epilogue("Only looks and tells: exit status 0 if the sprite is well, 1 if not.");
-  return [name](Context& context) { return run_recover(context, *name); };
+  auto fsck = std::make_shared<bool>(false);
+  syntax.flag("--fsck", *fsck, "Check the filesystem of its disk and mend it, after a safety checkpoint");
+  syntax.epilogue("Without --fsck it only looks and tells: exit status 0 if the sprite is well, 1 if not.");
+  return
+      [name, fsck](Context& context) { return *fsck ? check_filesystem(context, *name) : run_recover(context, *name); };
 }
 
 }  // namespace sprite::cli::verb

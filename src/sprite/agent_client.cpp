@@ -83,6 +83,12 @@ asio::awaitable<Result<>> stop_container(Stream stream, std::chrono::millisecond
   return post(std::move(stream), "/host/container/stop", limit);
 }
 
+asio::awaitable<Result<wire::DiskCheck>> check_disk(Stream stream, std::chrono::milliseconds limit) {
+  http::Request request("POST", "/host/disk/check");
+  CO_TRY_LET(const http::Response response, co_await call(std::move(stream), std::move(request), limit));
+  co_return wire::from_json<wire::DiskCheck>(response.body);
+}
+
 asio::awaitable<Result<>> start_container(Stream stream, std::chrono::milliseconds limit) {
   return post(std::move(stream), "/host/container/start", limit);
 }

@@ -25,6 +25,8 @@ boost::asio::awaitable<Result<>> thaw(Stream stream, std::chrono::milliseconds l
 /// Ends every program and unmounts the disk, which may be exchanged until start_container(). Errors: unavailable (then
 /// the disk may still be in use).
 boost::asio::awaitable<Result<>> stop_container(Stream stream, std::chrono::milliseconds limit);
+/// Checks the filesystem of the disk that the guest gave away. Errors: unavailable.
+boost::asio::awaitable<Result<wire::DiskCheck>> check_disk(Stream stream, std::chrono::milliseconds limit);
 /// Returns when programs may run again. Errors: unavailable.
 boost::asio::awaitable<Result<>> start_container(Stream stream, std::chrono::milliseconds limit);
 

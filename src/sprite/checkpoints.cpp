@@ -46,6 +46,7 @@ std::vector<wire::Checkpoint> list_of(const store::History& history) {
     shown.create_time = entry.checkpoint.created_at;
     if (!entry.checkpoint.comment.empty()) shown.comment = entry.checkpoint.comment;
     if (entry.checkpoint.automatic == store::Automatic::yes) shown.is_auto = true;
+    if (entry.checkpoint.consistency == store::Consistency::crash) shown.crash_consistent = true;
     place(shown, entry.source);
   }
   wire::Checkpoint& current = all.emplace_back();
@@ -70,7 +71,7 @@ Result<wire::DifferenceRequest> difference_between(const store::History& history
              })->source;
   }
   if (from.empty() && !source)
-    return Error{Error::Kind::invalid,
+    return Error{Error::Kind::not_found,
                  request.to ? "'" + to + "' is the first checkpoint: there is none before it to compare it with"
                             : "there is no checkpoint to compare the disk with",
                  request.to ? "name another: `sprite checkpoint diff A B`" : "make one: `sprite checkpoint create`",

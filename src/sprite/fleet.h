@@ -59,6 +59,7 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   asio::awaitable<Result<>> remove_checkpoint(std::string name, std::string id) override;
   asio::awaitable<Result<Comparing>> compare(std::string name, std::string from, std::string to) override;
   asio::awaitable<Result<Checkpointed>> restore(std::string name, std::string id) override;
+  asio::awaitable<Result<FilesystemChecked>> check_filesystem(std::string name) override;
   asio::awaitable<Result<>> export_to(std::string name, std::string path) override;
   asio::awaitable<Result<wire::Sprite>> import_from(wire::ImportRequest request) override;
   asio::awaitable<Result<wire::Usage>> usage(std::string name) override;

@@ -1,6 +1,7 @@
 // Fleet: checkpoints of a sprite and going back to them.
 #include "base/log.h"
 #include "sprite/checkpoints.h"
+#include "sprite/filesystem.h"
 #include "sprite/fleet.h"
 #include "sprite/on_pool.h"
 
@@ -43,8 +44,10 @@ asio::awaitable<Result<Checkpointed>> Fleet::checkpoint(std::string name, std::s
   CO_TRY_LET(const Claim claimed, co_await claim(name));
   CO_TRY_LET(const store::History before, co_await history(claimed.entry));
   CO_TRY(check_room(before, name));
-  std::function<Result<store::Checkpoint>(store::Volume&)> work = [comment](store::Volume& volume) {
-    return volume.checkpoint(comment);
+  std::function<Result<store::Checkpoint>(store::Volume&)> work =
+      [comment](store::Volume& volume) -> Result<store::Checkpoint> {
+    TRY_LET(const store::Consistency consistency, consistency_of(volume));
+    return volume.checkpoint(comment, store::Automatic::no, consistency);
   };
   Checkpointed made;
   auto done = co_await claimed.entry->machine.at_rest<store::Checkpoint>(std::move(work), made.note);
@@ -109,6 +112,27 @@ asio::awaitable<Result<Checkpointed>> Fleet::restore(std::string name, std::stri
   done.note = std::move(restored->note);
   for (wire::Checkpoint& each : list_of(after))
     if (each.id == name_of(restored->before)) done.checkpoint = std::move(each);
+  co_return done;
+}
+
+asio::awaitable<Result<FilesystemChecked>> Fleet::check_filesystem(std::string name) {
+  CO_TRY_LET(const Claim claimed, co_await claim(name));
+  const EntryPtr entry = claimed.entry;
+  const bool was_on = entry->machine.on();
+  enter(*entry, Phase::starting, "its filesystem is being checked");
+  auto checked = co_await entry->machine.check_filesystem();
+  const bool runs = was_on && entry->machine.on();
+  if (!checked) {
+    Error error = std::move(checked).error().within(with_name("check the filesystem of", name));
+    enter(*entry, entry->machine.on() ? Phase::running : Phase::stopped, error.what);
+    co_return error;
+  }
+  enter(*entry, runs ? Phase::running : Phase::stopped);
+  CO_TRY_LET(const store::History all, co_await history(entry));
+  FilesystemChecked done;
+  done.check = std::move(checked->check);
+  for (wire::Checkpoint& each : list_of(all))
+    if (each.id == name_of(checked->before)) done.before = std::move(each);
   co_return done;
 }
 

@@ -156,6 +156,7 @@ asio::awaitable<Result<wire::Usage>> Fleet::usage(std::string name) {
     usage.local_bytes = of_volume.local_bytes;
     usage.shared_bytes = of_volume.shared_bytes;
     usage.unsealed_bytes = of_volume.unsealed_bytes;
+    usage.cached_bytes = of_volume.cached_bytes;
     usage.layers = of_volume.layers;
     usage.checkpoints = of_volume.checkpoints;
     if (const auto failure = volume.upkeep_failure()) usage.trouble = failure->what;

@@ -7,6 +7,7 @@
 #include "base/unix_socket.h"
 #include "sprite/agent_client.h"
 #include "sprite/checkpoints.h"
+#include "sprite/filesystem.h"
 #include "sprite/on_pool.h"
 #include "vm/console_log.h"
 
@@ -25,6 +26,7 @@ constexpr auto ending_limit = 2s;  // between the end of the channel and that of
 constexpr auto status_limit = 5s;
 constexpr auto sign_of_life_limit = 2s;
 constexpr auto freeze_limit = 10s;  // most of it may go by writing what the guest has not written yet
+constexpr auto check_limit = 30min;
 constexpr auto thaw_limit = 2s, show_limit = 5s;
 constexpr auto take_disk_limit = 30s, give_disk_limit = 30s;  // the first writes what was not written yet
 constexpr std::size_t automatic_checkpoints_kept = 5;
@@ -33,6 +35,17 @@ asio::awaitable<void> pause_for(std::chrono::milliseconds time) {
   asio::steady_timer timer(co_await asio::this_coro::executor, time);
   boost::system::error_code ignored;
   co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+}
+
+/// Removes the oldest automatic checkpoints, but for those that are kept and number `needed`. What fails, the next one
+/// does.
+void remove_old_automatic(store::Volume& volume, std::int64_t needed) {
+  auto automatic = volume.checkpoints();
+  if (!automatic) return;
+  std::erase_if(*automatic, [](const auto& each) { return each.automatic == store::Automatic::no; });
+  std::ranges::sort(*automatic, std::greater(), &store::Checkpoint::layer);
+  for (std::size_t i = automatic_checkpoints_kept; i < automatic->size(); ++i)
+    if ((*automatic)[i].number != needed) (void)volume.remove_checkpoint((*automatic)[i].number);
 }
 
 }  // namespace
@@ -233,16 +246,12 @@ asio::awaitable<Result<>> Machine::give_disk_to_guest() {
   co_return co_await agent_client::start_container(std::move(stream), give_disk_limit);
 }
 
-/// Restores, and removes the oldest automatic checkpoints but those that are kept.
 asio::awaitable<Result<store::Checkpoint>> Machine::restore_volume(std::int64_t checkpoint) {
   std::function<Result<store::Checkpoint>(store::Volume&)> restore =
       [checkpoint](store::Volume& volume) -> Result<store::Checkpoint> {
-    TRY_LET(const store::Checkpoint before, volume.restore(checkpoint));
-    TRY_LET(std::vector<store::Checkpoint> automatic, volume.checkpoints());
-    std::erase_if(automatic, [](const auto& each) { return each.automatic == store::Automatic::no; });
-    std::ranges::sort(automatic, std::greater(), &store::Checkpoint::layer);
-    for (std::size_t i = automatic_checkpoints_kept; i < automatic.size(); ++i)
-      if (automatic[i].number != checkpoint) (void)volume.remove_checkpoint(automatic[i].number);  // the next one will
+    TRY_LET(const store::Consistency present, consistency_of(volume));
+    TRY_LET(const store::Checkpoint before, volume.restore(checkpoint, present));
+    remove_old_automatic(volume, checkpoint);
     return before;
   };
   co_return co_await with_volume<store::Checkpoint>(std::move(restore));
@@ -271,6 +280,68 @@ asio::awaitable<Result<Restored>> Machine::restore(std::int64_t checkpoint) {
   }
   CO_TRY(co_await power_on());
   co_return restored;
+}
+
+/// A machine whose agent runs, and nothing else.
+asio::awaitable<Result<>> Machine::boot_without_disk() {
+  auto up = co_await start_vm();
+  if (up) up = co_await connect_agent(boot_limit);
+  if (up) up = co_await take_disk_from_guest();
+  if (up) co_return up;
+  Error error = with_console(std::move(up).error());
+  (void)co_await cut_power();  // the first failure is the one to tell
+  co_return error;
+}
+
+asio::awaitable<Result<store::Checkpoint>> Machine::keep_present(std::string comment) {
+  std::function<Result<store::Checkpoint>(store::Volume&)> keep =
+      [comment](store::Volume& volume) -> Result<store::Checkpoint> {
+    TRY_LET(const store::Consistency present, consistency_of(volume));
+    TRY_LET(store::Checkpoint made, volume.checkpoint(comment, store::Automatic::yes, present));
+    remove_old_automatic(volume, made.number);
+    return made;
+  };
+  co_return co_await with_volume<store::Checkpoint>(std::move(keep));
+}
+
+asio::awaitable<Result<Checked>> Machine::check_released_disk() {
+  Checked checked;
+  CO_TRY_LET(checked.before, co_await keep_present("before a check of the filesystem"));
+  CO_TRY_LET(Stream stream, open_stream());
+  CO_TRY_LET(checked.check, co_await agent_client::check_disk(std::move(stream), check_limit));
+  co_return checked;
+}
+
+asio::awaitable<Result<Checked>> Machine::check_filesystem() {
+  const bool was_on = on();
+  bool in_place = false;
+  if (was_on) {
+    auto taken = co_await take_disk_from_guest();
+    in_place = taken.has_value();
+    if (!in_place) {
+      CO_TRY(co_await cut_power());
+    }
+  }
+  if (!in_place) {
+    CO_TRY(co_await boot_without_disk());
+  }
+  auto checked = co_await check_released_disk();
+  if (!was_on) {
+    (void)co_await shut_down();
+    co_return checked;
+  }
+  Result<> given;
+  if (in_place) {
+    given = co_await give_disk_to_guest();
+  } else {
+    given = co_await configure_agent();
+  }
+  if (!given && checked) {
+    Error error = with_console(std::move(given).error());
+    (void)co_await cut_power();
+    co_return error;
+  }
+  co_return checked;
 }
 
 Result<Stream> Machine::open_stream() {

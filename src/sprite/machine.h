@@ -26,6 +26,12 @@ struct Restored {
   std::string note{};
 };
 
+/// What a check of the filesystem said, and the checkpoint of what the disk was before.
+struct Checked {
+  store::Checkpoint before{};
+  wire::DiskCheck check{};
+};
+
 class Machine {
  public:
   Machine(Host& host, const Record& record);
@@ -66,6 +72,10 @@ class Machine {
   /// corrupt, unavailable.
   asio::awaitable<Result<Restored>> restore(std::int64_t checkpoint);
 
+  /// Has the guest's agent check the filesystem and mend it, after a safety checkpoint. Programs end; a machine that
+  /// was off is off again, one that was on goes on (restarted where its guest did not answer). After an error it may be
+  /// off. Errors: no_space, corrupt, unavailable.
+  asio::awaitable<Result<Checked>> check_filesystem();
   /// The guest shows these checkpoints from now on; one that does not hear it learns it when it is next configured.
   void show_checkpoints(std::vector<wire::ShownCheckpoint> checkpoints);
 
@@ -79,6 +89,9 @@ class Machine {
   asio::awaitable<void> thaw();
   asio::awaitable<Result<>> take_disk_from_guest();
   asio::awaitable<Result<>> give_disk_to_guest();
+  asio::awaitable<Result<>> boot_without_disk();
+  asio::awaitable<Result<Checked>> check_released_disk();
+  asio::awaitable<Result<store::Checkpoint>> keep_present(std::string comment);
   asio::awaitable<Result<store::Checkpoint>> restore_volume(std::int64_t checkpoint);
   asio::awaitable<Result<>> start_vm();
   asio::awaitable<Result<>> connect_agent(std::chrono::milliseconds limit);

@@ -24,6 +24,12 @@ struct Checkpointed {
   std::string note{};
 };
 
+/// The checkpoint of what was there before a check of the filesystem, and what the check said.
+struct FilesystemChecked {
+  wire::Checkpoint before{};
+  wire::DiskCheck check{};
+};
+
 /// A stream to the agent on which `request` is to be posted to /host/difference; the answer is lines of
 /// wire::Difference.
 struct Comparing {
@@ -73,6 +79,10 @@ class Sprites {
   /// The disk becomes as it was; programs end, and a running sprite runs again. What it was is kept as an automatic
   /// checkpoint, which is returned. Errors: not_found, invalid ("Current"), no_space, corrupt, unavailable.
   virtual asio::awaitable<Result<Checkpointed>> restore(std::string name, std::string id) = 0;
+
+  /// Checks the disk's filesystem and mends it. Programs end, as with a restore. Errors: not_found, no_space, corrupt,
+  /// unavailable.
+  virtual asio::awaitable<Result<FilesystemChecked>> check_filesystem(std::string name) = 0;
 
   /// Writes the disk as it is now, and the sprite's settings, to the new file `path`. Errors: not_found, exists,
   /// no_space, unavailable.

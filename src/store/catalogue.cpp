@@ -38,6 +38,8 @@ Result<> insert_layer(meta::Database& database, const LayerRow& layer) {
                        layer.root ? meta::Value(ByteView(root)) : meta::Value(nullptr)});
 }
 
+Consistency consistency_of(std::int64_t crash) { return crash != 0 ? Consistency::crash : Consistency::at_rest; }
+
 }  // namespace
 
 Error Catalogue::corrupt(std::string_view why) const {
@@ -122,30 +124,36 @@ Result<std::vector<LayerRow>> Catalogue::layers() {
 }
 
 Result<std::vector<Checkpoint>> Catalogue::checkpoints() {
-  TRY_LET(
-      meta::Query query,
-      database_.query("select number, layer, automatic, comment, created_at, ordinal from checkpoint order by number"));
+  TRY_LET(meta::Query query, database_.query("select number, layer, automatic, comment, created_at, ordinal, "
+                                             "crash_consistent from checkpoint order by number"));
   std::vector<Checkpoint> checkpoints;
   for (;;) {
     TRY_LET(const bool more, query.next());
     if (!more) return checkpoints;
     checkpoints.push_back({query.integer(0), query.integer(1), query.integer(2) != 0 ? Automatic::yes : Automatic::no,
-                           query.text(3), query.text(4), query.integer(5)});
+                           query.text(3), query.text(4), query.integer(5), consistency_of(query.integer(6))});
   }
 }
 
 Result<Checkpoint> Catalogue::checkpoint(std::int64_t number) {
-  TRY_LET(meta::Query query,
-          database_.query("select layer, automatic, comment, created_at, ordinal from checkpoint where number = ?",
-                          {number}));
+  TRY_LET(
+      meta::Query query,
+      database_.query(
+          "select layer, automatic, comment, created_at, ordinal, crash_consistent from checkpoint where number = ?",
+          {number}));
   TRY_LET(const bool exists, query.next());
   if (!exists)
     return Error{Error::Kind::not_found,
                  "there is no checkpoint number " + std::to_string(number),
                  "run `sprite checkpoint list`",
                  {}};
-  return Checkpoint{number,        query.integer(0), query.integer(1) != 0 ? Automatic::yes : Automatic::no,
-                    query.text(2), query.text(3),    query.integer(4)};
+  return Checkpoint{number,
+                    query.integer(0),
+                    query.integer(1) != 0 ? Automatic::yes : Automatic::no,
+                    query.text(2),
+                    query.text(3),
+                    query.integer(4),
+                    consistency_of(query.integer(5))};
 }
 
 Result<std::int64_t> Catalogue::next_layer() {
@@ -191,7 +199,8 @@ Result<bool> Catalogue::is_shared(std::int64_t layer) {
   return query.integer(0) != 0;
 }
 
-Result<Checkpoint> Catalogue::add_checkpoint(std::int64_t layer, Automatic automatic, std::string comment) {
+Result<Checkpoint> Catalogue::add_checkpoint(std::int64_t layer, Automatic automatic, Consistency consistency,
+                                             std::string comment) {
   const bool made = automatic == Automatic::no;
   TRY_LET(meta::Query query,
           database_.query("update volume set next_checkpoint = next_checkpoint + 1, next_made = next_made + ?1,"
@@ -200,14 +209,19 @@ Result<Checkpoint> Catalogue::add_checkpoint(std::int64_t layer, Automatic autom
                           {std::int64_t{made}}));
   TRY_LET(const bool exists, query.next());
   if (!exists) return corrupt("it describes no volume");
-  Checkpoint checkpoint{
-      query.integer(0),           layer, automatic, std::move(comment), format_time(std::chrono::system_clock::now()),
-      query.integer(made ? 1 : 2)};
+  Checkpoint checkpoint{query.integer(0),
+                        layer,
+                        automatic,
+                        std::move(comment),
+                        format_time(std::chrono::system_clock::now()),
+                        query.integer(made ? 1 : 2),
+                        consistency};
   TRY(query.next());
   TRY(database_.run(
-      "insert into checkpoint(number, layer, automatic, comment, created_at, ordinal) values(?, ?, ?, ?, ?, ?)",
+      "insert into checkpoint(number, layer, automatic, comment, created_at, ordinal, crash_consistent) values(?, ?, "
+      "?, ?, ?, ?, ?)",
       {checkpoint.number, layer, std::int64_t{!made}, std::string_view(checkpoint.comment),
-       std::string_view(checkpoint.created_at), checkpoint.ordinal}));
+       std::string_view(checkpoint.created_at), checkpoint.ordinal, std::int64_t{consistency == Consistency::crash}}));
   return checkpoint;
 }
 

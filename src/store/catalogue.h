@@ -58,7 +58,8 @@ class Catalogue {
   Result<> set_local_below(std::int64_t layer, std::optional<std::int64_t> below);
   /// Removes a layer; its children become its parent's.
   Result<> splice_out(const LayerRow& layer);
-  Result<Checkpoint> add_checkpoint(std::int64_t layer, Automatic automatic, std::string comment);
+  Result<Checkpoint> add_checkpoint(std::int64_t layer, Automatic automatic, Consistency consistency,
+                                    std::string comment);
   Result<> remove_checkpoint(std::int64_t number);
   /// Removes the rows of layers that neither the top nor a checkpoint needs, and of those that only have a root which
   /// no child of theirs needs.

@@ -6,6 +6,9 @@
 namespace sprite::store {
 
 enum class Automatic { no, yes };
+/// Whether the filesystem on the disk was at rest (frozen or unmounted), or is as after a loss of power. The store does
+/// not know: who asks for a checkpoint does.
+enum class Consistency { at_rest, crash };
 
 struct Checkpoint {
   std::int64_t number = 0;  ///< its name to the store; never used again
@@ -14,6 +17,7 @@ struct Checkpoint {
   std::string comment;
   std::string created_at;    ///< RFC 3339
   std::int64_t ordinal = 0;  ///< its number among those of its kind; never used again
+  Consistency consistency = Consistency::at_rest;
 };
 
 /// Its name to people: "v3", or "auto-4" for an automatic one.

@@ -254,11 +254,11 @@ Result<> Keeper::prepare() {
   return prepare_spare();
 }
 
-Result<Checkpoint> Keeper::checkpoint(std::string comment, Automatic automatic) {
+Result<Checkpoint> Keeper::checkpoint(std::string comment, Automatic automatic, Consistency consistency) {
   std::lock_guard one(changing_);
   Checkpoint made;
   TRY(push({}, [&](std::int64_t layer) -> Result<> {
-    TRY_LET(made, catalogue_.add_checkpoint(layer, automatic, std::move(comment)));
+    TRY_LET(made, catalogue_.add_checkpoint(layer, automatic, consistency, std::move(comment)));
     return {};
   }));
   return made;
@@ -269,14 +269,14 @@ Result<std::vector<Checkpoint>> Keeper::checkpoints() {
   return catalogue_.checkpoints();
 }
 
-Result<Checkpoint> Keeper::restore(std::int64_t number) {
+Result<Checkpoint> Keeper::restore(std::int64_t number, Consistency present) {
   std::lock_guard one(changing_);
   TRY_LET(const Checkpoint target, catalogue_.checkpoint(number));
   TRY_LET(const auto chain, catalogue_.chain(target.layer));
   TRY_LET(Layers layers, layers_for(chain));
   Checkpoint before;
   TRY(push(Below{target.layer, std::move(layers)}, [&](std::int64_t layer) -> Result<> {
-    TRY_LET(before, catalogue_.add_checkpoint(layer, Automatic::yes, "before restoring " + name_of(target)));
+    TRY_LET(before, catalogue_.add_checkpoint(layer, Automatic::yes, present, "before restoring " + name_of(target)));
     return {};
   }));
   return before;
@@ -494,6 +494,7 @@ Result<Usage> Keeper::usage() {
     if (row.number != image_layer && ::stat(files.states().c_str(), &info) == 0)
       bytes += static_cast<std::uint64_t>(info.st_blocks) * 512;
     (shared ? usage.shared_bytes : usage.local_bytes) += bytes;
+    if (!shared && row.root) usage.cached_bytes += bytes;
     if (is_unsealed(row)) usage.unsealed_bytes += bytes;
     if (row.number != image_layer) ++usage.layers;
   }

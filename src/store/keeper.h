@@ -33,10 +33,10 @@ class Keeper {
   /// A seal under way gives up, and no other begins.
   void end_seals() { ending_ = true; }
 
-  Result<Checkpoint> checkpoint(std::string comment, Automatic automatic);
+  Result<Checkpoint> checkpoint(std::string comment, Automatic automatic, Consistency consistency);
   Result<std::vector<Checkpoint>> checkpoints();
   Result<> remove_checkpoint(std::int64_t number);
-  Result<Checkpoint> restore(std::int64_t number);
+  Result<Checkpoint> restore(std::int64_t number, Consistency before);
   Result<> fork(const Path& directory, std::optional<std::int64_t> number);
   Result<> cut();
   /// A cut, if that keeps the guest's requests waiting for a moment only; false if it writes too fast for that.

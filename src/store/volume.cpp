@@ -77,15 +77,15 @@ void Volume::start_upkeep(const UpkeepPolicy& policy) {
 std::optional<Error> Volume::upkeep_failure() {
   return implementation_->upkeep ? implementation_->upkeep->failure() : std::nullopt;
 }
-Result<Checkpoint> Volume::checkpoint(std::string comment, Automatic automatic) {
-  return implementation_->and_nudge(implementation_->keeper->checkpoint(std::move(comment), automatic));
+Result<Checkpoint> Volume::checkpoint(std::string comment, Automatic automatic, Consistency consistency) {
+  return implementation_->and_nudge(implementation_->keeper->checkpoint(std::move(comment), automatic, consistency));
 }
 Result<std::vector<Checkpoint>> Volume::checkpoints() { return implementation_->keeper->checkpoints(); }
 Result<> Volume::remove_checkpoint(std::int64_t number) {
   return implementation_->and_nudge(implementation_->keeper->remove_checkpoint(number));
 }
-Result<Checkpoint> Volume::restore(std::int64_t number) {
-  return implementation_->and_nudge(implementation_->keeper->restore(number));
+Result<Checkpoint> Volume::restore(std::int64_t number, Consistency present) {
+  return implementation_->and_nudge(implementation_->keeper->restore(number, present));
 }
 Result<> Volume::fork(const Path& directory, std::optional<std::int64_t> number) {
   return implementation_->and_nudge(implementation_->keeper->fork(directory, number));

@@ -25,6 +25,7 @@ struct Usage {
   std::uint64_t local_bytes = 0;     ///< in layer files that only this volume has
   std::uint64_t shared_bytes = 0;    ///< in layer files that it shares with its image or with forks
   std::uint64_t unsealed_bytes = 0;  ///< of local_bytes and shared_bytes: not yet in packs
+  std::uint64_t cached_bytes = 0;    ///< of local_bytes: in packs as well
   std::size_t layers = 0;            ///< with local files, the top one included
   std::size_t checkpoints = 0;
 };
@@ -59,13 +60,14 @@ class Volume final : public nbd::Device {
 
   /// Keeps this instant: the number of the new checkpoint is its name. The time this takes does not depend on the
   /// disk's content. Errors: no_space, unavailable.
-  Result<Checkpoint> checkpoint(std::string comment, Automatic automatic = Automatic::no);
+  Result<Checkpoint> checkpoint(std::string comment, Automatic automatic = Automatic::no,
+                                Consistency consistency = Consistency::at_rest);
   Result<std::vector<Checkpoint>> checkpoints();
   /// Errors: not_found, no_space, unavailable.
   Result<> remove_checkpoint(std::int64_t number);
   /// The volume reads like the checkpoint from now on (nobody may have it mounted); what it was becomes an automatic
-  /// checkpoint, which is returned. Errors: not_found, no_space, corrupt, unavailable.
-  Result<Checkpoint> restore(std::int64_t number);
+  /// checkpoint, which is returned; `present` is its consistency. Errors: not_found, no_space, corrupt, unavailable.
+  Result<Checkpoint> restore(std::int64_t number, Consistency present = Consistency::at_rest);
   /// Makes, inside the existing `directory`, an independent volume that reads like this one now, or like its checkpoint
   /// `number`. Errors: not_found, exists, no_space, unavailable.
   Result<> fork(const Path& directory, std::optional<std::int64_t> number = {});

@@ -2,11 +2,12 @@
 
 #include "store/schema.h"
 #include "store/schema_2.h"
+#include "store/schema_3.h"
 
 namespace sprite::store {
 
 namespace {
-constexpr std::string_view migrations[] = {schema_sql, schema_2_sql};
+constexpr std::string_view migrations[] = {schema_sql, schema_2_sql, schema_3_sql};
 }
 
 Result<Bytes> build_volume_database(const std::function<Result<>(meta::Database&)>& fill) {

@@ -1,12 +1,14 @@
 // Serves a volume (made if need be) over NBD until SIGTERM: nbd_serve SOCKET DIRECTORY RUNTIME_DIRECTORY IMAGE
-// SIZE_BYTES [upkeep]. At each SIGUSR1 the volume is cut, and "cut" printed; at each SIGUSR2 "layers N" is. With
-// `upkeep` it is also cut, sealed and folded as in the daemon; else the chain is only kept short.
+// SIZE_BYTES [upkeep]. Its packs are in $PACKS, or in DIRECTORY. At each SIGUSR1 the volume is cut, and "cut" printed;
+// at each SIGUSR2 "layers N" is. With `upkeep` it is also cut, sealed and folded as in the daemon; else the chain is
+// only kept short.
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "nbd/server.h"
@@ -57,8 +59,9 @@ Result<> serve(char** arguments, bool upkeep) {
   TRY(make_directories(runtime));
   if (::access((directory / "volume.db").c_str(), F_OK) != 0)
     TRY(store::Volume::create(directory, image, std::strtoull(arguments[5], nullptr, 10)));
-  TRY_LET(const auto volume,
-          store::Volume::open(directory, runtime, std::make_shared<store::PackStore>(directory / "packs")));
+  const char* const packs = std::getenv("PACKS");
+  const auto store = std::make_shared<store::PackStore>(packs ? Path(packs) : directory / "packs");
+  TRY_LET(const auto volume, store::Volume::open(directory, runtime, store));
   TRY_LET(Fd socket, listen_at(socket_path));
   TRY_LET(const auto server, nbd::Server::start(
                                  std::move(socket),

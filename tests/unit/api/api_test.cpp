@@ -480,6 +480,23 @@ TEST_CASE("sprites are forked, exported, imported and measured") {
   CHECK(object(world.fetch("POST", "/v1/gc"))["dry_run"] == false);
 }
 
+TEST_CASE("a check of the filesystem tells what it found, and fails where it could not mend") {
+  World world;
+  world.create("api");
+  const auto clean = lines(world.fetch("POST", "/v1/sprites/api/fsck"));
+  REQUIRE(clean.size() == 4);
+  CHECK(clean[1].data == "  Pass 1: Checking inodes, blocks, and sizes");
+  CHECK(clean.back().type == "complete");
+  CHECK(clean.back().checkpoint_id == "auto-0");
+  CHECK(clean.back().data == "The filesystem is clean");
+  world.sprites.filesystem_status = 1;
+  CHECK(lines(world.fetch("POST", "/v1/sprites/api/fsck")).back().data ==
+        "The filesystem had errors, which are mended");
+  world.sprites.filesystem_status = 4;
+  CHECK(lines(world.fetch("POST", "/v1/sprites/api/fsck")).back().type == "error");
+  CHECK(world.fetch("POST", "/v1/sprites/none/fsck").status == 404);
+}
+
 TEST_CASE("a guest reaches its own checkpoints and nothing else") {
   World world;
   for (const char* name : {"api", "other"}) world.create(name);

@@ -93,6 +93,15 @@ class FakeSprites final : public Sprites {
     all.emplace_back().id = "Current";
     co_return all;
   }
+  asio::awaitable<Result<FilesystemChecked>> check_filesystem(std::string name) override {
+    if (!sprites_.contains(name)) co_return Error(Error::Kind::not_found, "no sprite is called '" + name + "'");
+    FilesystemChecked done;
+    done.before.id = "auto-0";
+    done.check.exit_status = filesystem_status;
+    done.check.output = "Pass 1: Checking inodes, blocks, and sizes\n";
+    co_return done;
+  }
+  std::int64_t filesystem_status = 0;
   asio::awaitable<Result<Comparing>> compare(std::string name, std::string, std::string) override {
     co_return Error(Error::Kind::unavailable, "'" + name + "' has no agent");
   }

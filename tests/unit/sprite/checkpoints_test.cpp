@@ -1,5 +1,7 @@
 #include "sprite/checkpoints.h"
 
+#include "sprite/filesystem.h"
+
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
@@ -136,4 +138,58 @@ TEST_CASE("a long history is told as far as a hundred back") {
   CHECK(all[50].history->size() == 50);
   CHECK(all.back().history->size() == history_max);
   CHECK(all.back().history->front() == "v299");
+}
+
+TEST_CASE("a machine shows the newest five that people made") {
+  World world;
+  for (int i = 0; i < 4; ++i) REQUIRE(world.volume().checkpoint(""));
+  REQUIRE(world.volume().restore(1));
+  for (int i = 0; i < 3; ++i) REQUIRE(world.volume().checkpoint(""));
+  std::string shown;
+  for (const auto& each : shown_of(world.history()))
+    shown += each.id + "@" + std::to_string(each.offset_bytes >> 40) + " ";
+  CHECK(shown == "v6@8 v5@7 v4@6 v3@4 v2@3 ");
+}
+
+TEST_CASE("what is compared: the one before by default, the present disk without a second") {
+  World world;
+  const auto compared = [&](const std::string& from, const std::string& to) {
+    const auto request = difference_between(world.history(), from, to);
+    if (!request) return std::string(request.error().kind == Error::Kind::not_found ? "unknown" : "refused");
+    return request->from.id + ".." + (request->to ? request->to->id : "now");
+  };
+  CHECK(compared("", "") == "unknown");
+  for (int i = 0; i < 3; ++i) REQUIRE(world.volume().checkpoint(""));
+  CHECK(compared("", "") == "v2..now");
+  CHECK(compared("v0", "") == "v0..now");
+  CHECK(compared("v0", "Current") == "v0..now");
+  CHECK(compared("", "v2") == "v1..v2");
+  CHECK(compared("v2", "v0") == "v2..v0");
+  CHECK(compared("", "v0") == "unknown");
+  CHECK(compared("Current", "v0") == "refused");
+  CHECK(compared("v9", "") == "unknown");
+  CHECK(compared("", "v9") == "unknown");
+  REQUIRE(world.volume().restore(0));
+  CHECK(compared("", "") == "v0..now");
+  CHECK(compared("auto-0", "v1") == "auto-0..v1");
+}
+
+TEST_CASE("a checkpoint whose journal is to be replayed is marked") {
+  World world;
+  Bytes superblock(1024);
+  store_little(superblock.data() + 0x38, std::uint16_t{0xef53});
+  REQUIRE(world.volume().write(1024, superblock));
+  CHECK(*consistency_of(world.volume()) == store::Consistency::at_rest);
+  REQUIRE(world.volume().checkpoint("", store::Automatic::no, *consistency_of(world.volume())));
+  store_little(superblock.data() + 0x60, std::uint32_t{0x2c6});
+  REQUIRE(world.volume().write(1024, superblock));
+  CHECK(*consistency_of(world.volume()) == store::Consistency::crash);
+  REQUIRE(world.volume().checkpoint("", store::Automatic::no, *consistency_of(world.volume())));
+  REQUIRE(world.volume().restore(0, *consistency_of(world.volume())));
+  const auto all = list_of(world.history());
+  REQUIRE(all.size() == 4);
+  CHECK_FALSE(all[0].crash_consistent);
+  CHECK(all[1].crash_consistent == true);
+  CHECK(all[2].crash_consistent == true);  // the safety checkpoint
+  CHECK_FALSE(all[3].crash_consistent);
 }
