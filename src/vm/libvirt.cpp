@@ -115,6 +115,7 @@ class Libvirt final : public Hypervisor {
   Result<> settle(const std::string& id);
   void forget(const Record& record);
   void forget_ended(const Record& record);
+  bool has_started(const Record& record);
   std::optional<Machine> machine(const std::string& id);
   Result<std::optional<Domain>> find(const std::string& domain_id);
   Result<Domain> require(const std::string& id);
@@ -156,7 +157,11 @@ Result<> Libvirt::adopt() {
       shared.machines[record.id] = Machine{.phase = Machine::Phase::running, .record = record, .ended = {}};
     });
     TRY_LET(const State now, state(record.id));
-    if (now == State::absent) forget(record);
+    if (now == State::absent || !has_started(record)) {
+      (void)kill_process(record.runtime_directory);  // ignoring: libvirt kills it as well
+      forget(record);
+      continue;
+    }
     if (now == State::stalled) set_stalled(record.domain_id, true);
     if (now == State::paused) TRY(note_whether_it_waits(record));
   }
@@ -169,6 +174,16 @@ Result<> Libvirt::note_whether_it_waits(const Record& record) {
   TRY_LET(const bool waits, awaits_state(domain.get()));
   set_waiting(record.id, waits);
   return {};
+}
+
+/// False for a machine whose start an earlier process of ours did not live to finish: it never ran, libvirt gives it up
+/// when it finds the time, and nobody can talk to it until then.
+bool Libvirt::has_started(const Record& record) {
+  if (!process_lives(record.runtime_directory)) return false;
+  const auto domain = find(record.domain_id);
+  int state = 0, reason = 0;
+  if (!domain || !*domain || virDomainGetState((*domain)->get(), &state, &reason, 0) != 0) return true;  // unknown
+  return state != VIR_DOMAIN_PAUSED || reason != VIR_DOMAIN_PAUSED_STARTING_UP;
 }
 
 // Events.

@@ -210,6 +210,11 @@ void remove_files(const Record& record) {
     std::filesystem::remove(file, ignored);
 }
 
+bool process_lives(const Path& runtime_directory) {
+  const auto file = open_file(pid_file(runtime_directory), O_RDWR);
+  return file && lock_holder(*file);
+}
+
 Result<bool> kill_process(const Path& runtime_directory) { return kill_holder(pid_file(runtime_directory)); }
 
 Result<bool> kill_holder(const Path& pid_file) {

@@ -84,6 +84,9 @@ Result<> link_to(const Path& target, const Path& link);
 /// Removes the memory file, the sockets and the network helper of a machine whose process is gone.
 void remove_files(const Record& record);
 
+/// Whether the machine's QEMU lives.
+bool process_lives(const Path& runtime_directory);
+
 /// Kills the QEMU that holds the lock on this pid file and returns when its files are closed; false if there is none.
 /// Errors: unavailable (it does not die).
 Result<bool> kill_holder(const Path& pid_file);
