@@ -105,14 +105,19 @@ Rig::Rig() {
 }
 
 Rig::~Rig() {
+  hypervisor_.reset();
   std::error_code ignored;
   if (!std::getenv("SPRITE_TEST_RIG")) std::filesystem::remove_all(directory_, ignored);
 }
 
-std::unique_ptr<vm::Hypervisor> Rig::open() {
-  auto opened = vm::open_libvirt({.uri = {}, .directory = root_, .short_name = {}, .accelerator = {}, .on_notice = {}});
-  REQUIRE_MESSAGE(opened, (opened ? "" : to_text(opened.error())));
-  return std::move(*opened);
+vm::Hypervisor* Rig::open() {
+  if (!hypervisor_) {
+    auto opened =
+        vm::open_libvirt({.uri = {}, .directory = root_, .short_name = {}, .accelerator = {}, .on_notice = {}});
+    REQUIRE_MESSAGE(opened, (opened ? "" : to_text(opened.error())));
+    hypervisor_ = std::move(*opened);
+  }
+  return hypervisor_.get();
 }
 
 vm::MachineSpec Rig::spec(unsigned number) const {

@@ -1,6 +1,7 @@
 #pragma once
 /// A place for real machines: libvirt's root, a disk server, a tiny guest that runs what it is told
 /// (tests/support/tiny_guest.sh).
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -40,7 +41,8 @@ class LoopbackService {
 class Rig {
  public:
   static Rig& instance();
-  std::unique_ptr<vm::Hypervisor> open();
+  /// The program's one hypervisor: a process can open libvirt about twenty times in its life.
+  vm::Hypervisor* open();
   vm::MachineSpec spec(unsigned number) const;
   const Path& directory() const { return directory_; }
 
@@ -58,6 +60,7 @@ class Rig {
   ~Rig();
   Path directory_;
   Path root_;  ///< libvirt's: a process keeps its own locked to its end.
+  std::unique_ptr<vm::Hypervisor> hypervisor_;
 };
 
 /// Whether `condition` comes true within `limit`.
