@@ -23,7 +23,7 @@ namespace sprite::agent {
 namespace {
 
 constexpr std::chrono::seconds programs_grace{2}, start_limit{60}, restart_wait_limit{15}, retry_after{5},
-    frozen_max{5}, freezing_max{2}, host_keys_limit{20};
+    frozen_max{5}, held_max{5}, freezing_max{2}, host_keys_limit{20};
 constexpr std::chrono::minutes trim_every{5}, check_limit{30};
 constexpr int failures_before_failed = 3;
 
@@ -139,7 +139,12 @@ Result<std::shared_ptr<TreeComparison>> begin_comparison(CheckpointPartitions& p
 }  // namespace
 
 VirtualMachine::VirtualMachine(asio::any_io_executor executor)
-    : executor_(executor), changed_(executor), retry_timer_(executor), thaw_timer_(executor), trim_timer_(executor) {}
+    : executor_(executor),
+      changed_(executor),
+      retry_timer_(executor),
+      thaw_timer_(executor),
+      hold_timer_(executor),
+      trim_timer_(executor) {}
 
 VirtualMachine::~VirtualMachine() {
   worker_.join();
@@ -404,6 +409,25 @@ Result<> VirtualMachine::thaw() {
   thaw_timer_.cancel();
   if (!mounted_) return {};
   return set_frozen(FITHAW, EINVAL);
+}
+
+/// The disk's content is then what programs see, so that a sleep that ends in a cold boot loses none of it.
+asio::awaitable<Result<>> VirtualMachine::hold_programs() {
+  CO_TRY(set_container_frozen(true));
+  hold_timer_.expires_after(held_max);
+  hold_timer_.async_wait([](boost::system::error_code stopped) {
+    if (!stopped) (void)set_container_frozen(false);
+  });
+  Result<> written;
+  if (mounted_) written = co_await blocking(write_dirty);
+  co_return written;
+}
+
+Result<> VirtualMachine::go_on(std::int64_t realtime_ns) {
+  hold_timer_.cancel();
+  const auto set = set_clock(realtime_ns);
+  TRY(set_container_frozen(false));
+  return set;
 }
 
 }  // namespace sprite::agent

@@ -30,6 +30,8 @@ class VirtualMachine final : public Machine {
   void power_off() override;
   asio::awaitable<Result<>> freeze() override;
   Result<> thaw() override;
+  asio::awaitable<Result<>> hold_programs() override;
+  Result<> go_on(std::int64_t realtime_ns) override;
   asio::awaitable<Result<>> release_disk() override;
   asio::awaitable<Result<>> take_disk() override;
   asio::awaitable<Result<wire::DiskCheck>> check_disk() override;
@@ -63,7 +65,7 @@ class VirtualMachine final : public Machine {
   std::optional<InnerContainer> container_;
   std::shared_ptr<SpawnerClient> spawner_;
   std::optional<wire::Configure> configuration_;
-  asio::steady_timer thaw_timer_, trim_timer_;
+  asio::steady_timer thaw_timer_, hold_timer_, trim_timer_;
   std::shared_ptr<std::atomic<bool>> comparing_stopped_;  ///< Of the comparisons since the disk was mounted.
   std::uint64_t comparisons_ = 0;
   CheckpointPartitions partitions_;

@@ -23,6 +23,7 @@ std::string now() { return format_time(std::chrono::system_clock::now()); }
 
 std::string_view status_of(Phase phase) {
   if (phase == Phase::destroyed) return "destroyed";
+  if (phase == Phase::paused || phase == Phase::asleep) return "warm";  // programs are as they were
   return phase == Phase::running || phase == Phase::stopping ? "running" : "cold";
 }
 
@@ -31,6 +32,8 @@ std::string_view word_for(Phase phase) {
     case Phase::creating: return "being created";
     case Phase::starting: return "starting";
     case Phase::stopping: return "stopping";
+    case Phase::paused: return "paused";
+    case Phase::asleep: return "asleep, memory on disk";
     case Phase::destroyed:
     case Phase::stopped:
     case Phase::running: return "";
@@ -134,6 +137,9 @@ void Fleet::load(const Path& folder) {
     entry->detail = entry->damage->what;
     return;
   }
+  if (const auto tidied = entry->machine.forget_memory_remnants(); !tidied)
+    log::warning("ignoring what is left of a sleep of '{}': {}", entry->record.name, log::one_line(tidied.error()));
+  if (entry->machine.has_memory()) entry->phase = Phase::asleep;
   if (!entry->lacks_disk) return;
   if (const auto served = entry->machine.serve_disk(); served) {
     entry->lacks_disk = false;
@@ -173,7 +179,22 @@ asio::awaitable<void> Fleet::go_on_with_machines() {
 asio::awaitable<void> Fleet::go_on_with(EntryPtr entry, bool there) {
   if (!there) {
     co_await entry->machine.let_go();
-    enter(*entry, Phase::stopped, "its machine was gone when the daemon started");
+    if (entry->machine.has_memory()) {
+      enter(*entry, Phase::asleep);
+    } else {
+      enter(*entry, Phase::stopped, "its machine was gone when the daemon started");
+    }
+    co_return;
+  }
+  const auto state = co_await entry->machine.vm_state();
+  const bool saved = entry->machine.has_memory();
+  if (state && (*state == vm::State::waiting || (*state == vm::State::paused && saved))) {
+    (void)co_await entry->machine.cut_power();  // it never ran since its memory was saved
+    enter(*entry, saved ? Phase::asleep : Phase::stopped);
+    co_return;
+  }
+  if (state && *state == vm::State::paused) {
+    enter(*entry, Phase::paused);
     co_return;
   }
   if (auto adopted = co_await entry->machine.adopt(); adopted) {
@@ -193,7 +214,8 @@ asio::awaitable<void> Fleet::machine_ended(std::string id, std::string reason) {
   auto look = [id](vm::Hypervisor& machines) { return machines.state(id); };
   const auto state = co_await host_.with_hypervisor("looking at the machine", look);
   if (!state || *state != vm::State::absent) co_return;  // started again meanwhile
-  (void)co_await entry->machine.cut_power();             // its memory file and sockets
+  cancel(*entry);
+  (void)co_await entry->machine.cut_power();  // its memory file and sockets
   enter(*entry, Phase::stopped, "ended by itself: " + reason);
 }
 
@@ -365,6 +387,10 @@ asio::awaitable<Result<wire::Sprite>> Fleet::create(wire::CreateRequest request)
 asio::awaitable<Result<>> Fleet::bring_up(EntryPtr entry) {
   if (entry->phase == Phase::destroyed) co_return no_such_sprite(entry->record.name);
   if (entry->damage) co_return *entry->damage;
+  if (entry->phase == Phase::paused) {
+    auto resumed = co_await resume(entry);
+    if (resumed) co_return *std::move(resumed);
+  }
   if (entry->machine.reachable()) co_return Result<>{};
   if (entry->lacks_disk) {
     auto serve = [entry] { return entry->machine.serve_disk(); };
@@ -387,10 +413,25 @@ asio::awaitable<Result<>> Fleet::bring_up(EntryPtr entry) {
     }
     CO_TRY(co_await entry->machine.cut_power());  // what it left behind
   }
-  enter(*entry, Phase::starting);
+  std::string note;
+  if (entry->machine.has_memory()) {
+    enter(*entry, Phase::starting);
+    auto woken = co_await entry->machine.wake();
+    if (!woken) {
+      enter(*entry, Phase::asleep, "did not wake: " + woken.error().what);
+      co_return part_missing(std::move(woken).error());
+    }
+    if (woken->from == Woken::From::memory) {
+      enter(*entry, Phase::running);
+      co_return Result<>{};
+    }
+    note = "booted anew, since its saved memory could not be used: " + woken->why;
+    log::warning("'{}' {}", entry->record.name, note);
+  }
+  enter(*entry, Phase::starting, note);
   auto up = co_await entry->machine.power_on();
   if (up) {
-    enter(*entry, Phase::running);
+    enter(*entry, Phase::running, note);
     co_return up;
   }
   enter(*entry, Phase::stopped, "did not start: " + up.error().what);
@@ -399,7 +440,9 @@ asio::awaitable<Result<>> Fleet::bring_up(EntryPtr entry) {
 
 asio::awaitable<Result<>> Fleet::bring_down(EntryPtr entry) {
   if (entry->phase == Phase::destroyed) co_return no_such_sprite(entry->record.name);
+  if (entry->phase == Phase::asleep) co_return co_await leave_sleep(entry);
   if (!entry->machine.on() && !entry->lacks_disk) co_return Result<>{};
+  (void)co_await rouse(entry);  // one that does not answer is ended all the same
   enter(*entry, Phase::stopping);
   auto down = co_await entry->machine.shut_down();
   if (down) {
@@ -412,6 +455,7 @@ asio::awaitable<Result<>> Fleet::bring_down(EntryPtr entry) {
 }
 
 asio::awaitable<Result<>> Fleet::discard(EntryPtr entry) {
+  cancel(*entry);
   auto cut = co_await entry->machine.cut_power();  // also where a machine lives that we could not go on with
   if (!cut && entry->machine.on()) co_return cut;
   const Path folder = host_.sprite_dir(entry->record.id);
@@ -529,6 +573,7 @@ wire::DaemonStatus Fleet::daemon_status() const {
 }
 
 void Fleet::close() {
+  for (const auto& [name, entry] : entries_) cancel(*entry);
   host_.close();  // a start under way may be opening a disk
   for (const auto& [name, entry] : entries_)
     (void)entry->machine.release();  // the next daemon goes on from tmpfs if a flush failed

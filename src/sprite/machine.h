@@ -17,6 +17,7 @@
 #include "sprite/on_pool.h"
 #include "sprite/record.h"
 #include "store/volume.h"
+#include "vm/memory_image.h"
 
 namespace sprite {
 
@@ -30,6 +31,22 @@ struct Restored {
 struct Checked {
   store::Checkpoint before{};
   wire::DiskCheck check{};
+};
+
+/// A sleep on its way to the disk.
+struct Saving {
+  Saving(vm::MemoryImageWriter its_writer, Path ram) : writer(std::move(its_writer)), memory_file(std::move(ram)) {}
+  vm::MemoryImageWriter writer;
+  Path memory_file;
+  vm::MemoryStamp stamp{};
+  std::atomic<bool> cancelled = false;
+};
+
+/// How a wake from saved memory ended.
+struct Woken {
+  enum class From { memory, nothing, refused };
+  From from = From::nothing;
+  std::string why{};  ///< The memory was refused.
 };
 
 class Machine {
@@ -79,6 +96,28 @@ class Machine {
   /// The guest shows these checkpoints from now on; one that does not hear it learns it when it is next configured.
   void show_checkpoints(std::vector<wire::ShownCheckpoint> checkpoints);
 
+  /// Programs and processors stand still, RAM stays; nothing of the disk is under way. Errors: unavailable.
+  asio::awaitable<Result<>> pause();
+  /// A paused VM goes on, whoever paused it: its clock is set, then programs go on. Errors: unavailable.
+  asio::awaitable<Result<>> resume();
+  /// Writes what a paused VM consists of beside its RAM; the copy of that is to follow. Errors: no_space, unavailable.
+  asio::awaitable<Result<std::shared_ptr<Saving>>> begin_saving();
+  /// Copies a paused VM's RAM; what it made counts once it is published. Takes no turn: it may be cancelled. Errors:
+  /// no_space, unavailable, busy (cancelled).
+  asio::awaitable<Result<>> copy_memory(std::shared_ptr<Saving> saving);
+  /// The copy counts from now on, and the VM is ended. Errors: no_space, unavailable (it is still there then).
+  asio::awaitable<Result<>> finish_saving(std::shared_ptr<Saving> saving);
+  /// Goes on from the saved memory, which is used up by it. Nothing in the result: there is none; a text: it cannot be
+  /// used, for that reason, and is gone. Errors: no_space, unavailable (it stays).
+  asio::awaitable<Result<Woken>> wake();
+  /// Whether there is a saved memory. Blocks for a moment.
+  bool has_memory() const;
+  /// Removes what there is of saved memory, and of attempts at it. Blocks.
+  Result<> forget_memory();
+  Result<> forget_memory_remnants();
+  /// Whether the VM runs, is paused, or waits for a state. Errors: unavailable.
+  asio::awaitable<Result<vm::State>> vm_state();
+
   /// A stream to the agent's HTTP server. Errors: unavailable (off, or the channel is down).
   Result<Stream> open_stream();
   /// What the agent says of itself. Errors: unavailable.
@@ -94,6 +133,10 @@ class Machine {
   asio::awaitable<Result<store::Checkpoint>> keep_present(std::string comment);
   asio::awaitable<Result<store::Checkpoint>> restore_volume(std::int64_t checkpoint);
   asio::awaitable<Result<>> start_vm();
+  Path memory_directory() const { return host_.sprite_dir(record_.id) / "memory"; }
+  /// As far as it is known without the hypervisor and the disk.
+  Result<vm::MemoryStamp> stamp() const;
+  asio::awaitable<Result<>> greet();
   asio::awaitable<Result<>> connect_agent(std::chrono::milliseconds limit);
   asio::awaitable<Result<>> configure_agent();
   asio::awaitable<Result<>> wait_until_absent(std::chrono::milliseconds limit);

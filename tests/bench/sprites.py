@@ -171,6 +171,35 @@ def commands(report, world, options):
     report.add(figure("sprite version", "ms", versions, trues))
 
 
+def vm_is_there(world):
+    """Whether a QEMU of this world runs."""
+    found = subprocess.run(["pgrep", "-f", f"qemu-system.*{world.memory}"], stdout=subprocess.DEVNULL)
+    return found.returncode == 0
+
+
+def sleeps(report, world, name, options):
+    """From the touch of a sleeping sprite to an exec's answer."""
+    answer = lambda: world.run("exec", "-s", name, "--", "true")
+    answers, pauses, from_pause, deeps, gone, from_disk = [], [], [], [], [], []
+    for _ in range(options.sleeps):
+        answers.append(milliseconds(answer))
+        pauses.append(milliseconds(lambda: world.run("sleep", name)))
+        from_pause.append(milliseconds(answer))
+        begun = time.perf_counter()
+        world.run("sleep", "--deep", name)
+        deeps.append((time.perf_counter() - begun) * 1000)
+        while vm_is_there(world):
+            time.sleep(0.01)
+        gone.append((time.perf_counter() - begun) * 1000)
+        from_disk.append(milliseconds(answer))
+    report.section("Sleep", "an exec in a sprite that is awake; by turns")
+    report.add(figure("sleep", "ms", pauses, answers))
+    report.add(figure("paused to an exec's answer", "ms", from_pause, answers, at_most(100)))
+    report.add(figure("sleep --deep", "ms", deeps, answers, at_most(150)))
+    report.add(figure("sleep --deep, until the VM is gone", "ms", gone, answers, at_most(2000)))
+    report.add(figure("on the disk to an exec's answer", "ms", from_disk, answers, at_most(1000)))
+
+
 def idle(report, world, name, options):
     """The daemon with no sprite awake."""
     world.run("stop", "-s", name)
@@ -197,5 +226,6 @@ def measure(report, top, build, work, runtime, options):
         note("ready: the image is imported; `create` includes starting the daemon the first time")
         name = lives(report, world, top, work, options)
         execs(report, world, name, options)
+        sleeps(report, world, name, options)
         commands(report, world, options)
         idle(report, world, name, options)
