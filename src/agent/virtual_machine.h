@@ -21,6 +21,8 @@ class VirtualMachine final : public Machine {
 
   /// Begins to mount the disk and to start the container. Call once.
   void start();
+  /// What else began with the boot is over.
+  void set_settled() { settled_ = true; }
 
   asio::awaitable<Result<>> configure(wire::Configure configuration) override;
   const std::optional<wire::Configure>& configuration() const override { return configuration_; }
@@ -48,13 +50,14 @@ class VirtualMachine final : public Machine {
   auto blocking(F work) -> asio::awaitable<decltype(work())>;
   asio::awaitable<Result<>> end_container();
   asio::awaitable<void> end_release();
-  asio::awaitable<Result<>> identify(SpawnerClient& spawner);
-  asio::awaitable<Result<>> make_host_keys(SpawnerClient& spawner);
+  asio::awaitable<Result<>> identify(std::shared_ptr<SpawnerClient> spawner);
+  asio::awaitable<void> run_inside(std::shared_ptr<SpawnerClient> spawner, std::vector<std::string> command);
 
   asio::any_io_executor executor_;
   asio::thread_pool worker_{1}, comparer_{1};
   Event changed_;
   asio::steady_timer retry_timer_;
+  bool settled_ = false;
   bool mounted_ = false, stopping_ = false;
   bool released_ = false;    ///< Between release_disk() and take_disk(): nothing is started.
   bool releasing_ = false;   ///< release_disk() is under way.
