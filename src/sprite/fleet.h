@@ -103,6 +103,10 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
 
   // The caller of these has the entry's turn.
   asio::awaitable<Result<>> bring_up(EntryPtr entry);
+  asio::awaitable<std::optional<Blank>> take_blank(EntryPtr entry);
+  asio::awaitable<Result<>> start_machine(EntryPtr entry, std::optional<Blank> blank, DiskOf disk,
+                                          std::string note = "");
+  asio::awaitable<Result<>> boot(EntryPtr entry);
   asio::awaitable<Result<>> bring_down(EntryPtr entry);
   asio::awaitable<Result<>> pause(EntryPtr entry);
   asio::awaitable<Result<>> send_to_disk(EntryPtr entry);
@@ -116,11 +120,16 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
 
   /// Copies the memory of a sprite that falls asleep; without its turn but at the end.
   asio::awaitable<void> save_behind(EntryPtr entry, std::shared_ptr<Saving> saving);
+  bool is_of_sprite(const std::string& vm_id) const;
+  asio::awaitable<void> prepare_for_next(TemplateKind kind);
   asio::awaitable<void> go_on_with_machines();
   asio::awaitable<void> go_on_with(EntryPtr entry, bool there);
   asio::awaitable<void> machine_ended(std::string id, std::string reason);
 
   Host host_;
+  Templates templates_{host_};
+  Blanks blanks_{host_};
+  std::vector<std::string> left_over_;       ///< Hidden VMs of earlier daemons.
   std::map<std::string, EntryPtr> entries_;  // by name
   std::map<std::uint64_t, std::function<void(const wire::Sprite&)>> watchers_;
   std::uint64_t next_watcher_ = 0;

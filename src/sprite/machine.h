@@ -12,11 +12,14 @@
 #include "base/result.h"
 #include "base/stream.h"
 #include "channel/link.h"
-#include "nbd/server.h"
+#include "sprite/blanks.h"
+#include "sprite/disk_server.h"
 #include "sprite/host.h"
 #include "sprite/on_pool.h"
 #include "sprite/record.h"
+#include "sprite/scratch_disk.h"
 #include "store/volume.h"
+#include "vm/console_log.h"
 #include "vm/memory_image.h"
 
 namespace sprite {
@@ -49,17 +52,26 @@ struct Woken {
   std::string why{};  ///< The memory was refused.
 };
 
+/// What a sprite's disk is to the template that it goes on from: the very disk that the template's RAM knows, or any
+/// other, which has to be exchanged for that.
+enum class DiskOf { fork_of_template, sprite };
+
 class Machine {
  public:
   Machine(Host& host, const Record& record);
   ~Machine();
 
+  /// What the hypervisor calls it.
+  std::string vm_id() const { return record_.vm_id.value_or(Host::machine_id(record_.id)); }
   bool on() const { return disk_ != nullptr; }
   /// The agent can be talked to; false while on() after a daemon's restart, or when the guest broke the channel.
   bool reachable() const { return link_ != nullptr && !channel_down_; }
 
   /// Cold boot until programs may run in it. Errors: no_space, unavailable, corrupt (with the console's last lines).
   asio::awaitable<Result<>> power_on();
+  /// Goes on from a template instead of booting; `blank` is the VM that the record names. Ready when the agent has
+  /// acknowledged its identity; else it is off again. Errors: corrupt (the template), unavailable, no_space.
+  asio::awaitable<Result<>> power_on_from(Blank blank, DiskOf disk);
   /// Serves the disk of a VM that an earlier daemon left running; at once, since its guest waits. Errors: as opening a
   /// volume.
   Result<> serve_disk();
@@ -120,6 +132,8 @@ class Machine {
 
   /// A stream to the agent's HTTP server. Errors: unavailable (off, or the channel is down).
   Result<Stream> open_stream();
+  /// What the serial console of this and earlier boots said last.
+  std::string console_log(std::uint64_t limit_bytes = vm::console_limit_bytes) const;
   /// What the agent says of itself. Errors: unavailable.
   asio::awaitable<Result<wire::AgentStatus>> agent_status();
 
@@ -138,7 +152,9 @@ class Machine {
   Result<vm::MemoryStamp> stamp() const;
   asio::awaitable<Result<>> greet();
   asio::awaitable<Result<>> connect_agent(std::chrono::milliseconds limit);
-  asio::awaitable<Result<>> configure_agent();
+  asio::awaitable<Result<>> go_on_from(Blank blank, DiskOf disk);
+  asio::awaitable<Result<>> exchange_scratch();
+  asio::awaitable<Result<>> configure_agent(std::chrono::milliseconds limit);
   asio::awaitable<Result<>> wait_until_absent(std::chrono::milliseconds limit);
   Result<vm::MachineSpec> machine_spec() const;
   Error with_console(Error error) const;
@@ -146,7 +162,8 @@ class Machine {
   Host& host_;
   const Record& record_;
   std::shared_ptr<store::Volume> volume_;
-  std::unique_ptr<nbd::Server> disk_;
+  std::unique_ptr<ScratchDisk> scratch_;
+  std::shared_ptr<DiskServer> disk_;
   std::unique_ptr<channel::Link> link_;
   bool channel_down_ = false;
 };
@@ -158,7 +175,7 @@ asio::awaitable<Result<T>> Machine::with_volume(std::function<Result<T>(store::V
     TRY_LET(const auto opened, host.open_volume(id));
     auto done = work(*opened);
     TRY(opened->close());
-    TRY(remove_tree(host.vm_dir(id)));
+    TRY(remove_tree(host.volume_dir(id)));
     return done;
   };
   co_return co_await on_pool(host_.pool(), run);

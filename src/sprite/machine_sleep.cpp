@@ -81,7 +81,7 @@ asio::awaitable<Result<>> Machine::pause() {
   if (auto stream = open_stream()) {
     (void)co_await agent_client::hold(*std::move(stream), hold_limit);  // one that does not answer sleeps all the same
   }
-  auto pause = [id = Host::machine_id(record_.id)](vm::Hypervisor& hypervisor) { return hypervisor.pause(id); };
+  auto pause = [id = vm_id()](vm::Hypervisor& hypervisor) { return hypervisor.pause(id); };
   auto paused = co_await host_.with_hypervisor("pausing the machine", pause, pause_limit);
   if (paused) co_return paused;
   if (auto stream = open_stream()) {
@@ -91,7 +91,7 @@ asio::awaitable<Result<>> Machine::pause() {
 }
 
 asio::awaitable<Result<>> Machine::resume() {
-  auto resume = [id = Host::machine_id(record_.id)](vm::Hypervisor& hypervisor) { return hypervisor.resume(id); };
+  auto resume = [id = vm_id()](vm::Hypervisor& hypervisor) { return hypervisor.resume(id); };
   CO_TRY(co_await host_.with_hypervisor("resuming the machine", resume));
   co_return co_await greet();
 }
@@ -103,12 +103,12 @@ asio::awaitable<Result<>> Machine::greet() {
   }
   CO_TRY_LET(Stream stream, open_stream());
   auto gone_on = co_await agent_client::go_on(std::move(stream), go_on_limit);
-  if (!gone_on && gone_on.error().kind == Error::Kind::not_found) gone_on = co_await configure_agent();
+  if (!gone_on && gone_on.error().kind == Error::Kind::not_found) gone_on = co_await configure_agent(go_on_limit);
   co_return gone_on;
 }
 
 asio::awaitable<Result<vm::State>> Machine::vm_state() {
-  auto look = [id = Host::machine_id(record_.id)](vm::Hypervisor& hypervisor) { return hypervisor.state(id); };
+  auto look = [id = vm_id()](vm::Hypervisor& hypervisor) { return hypervisor.state(id); };
   co_return co_await host_.with_hypervisor("looking at the machine", look);
 }
 
