@@ -13,7 +13,7 @@ _sprite() {
   if [[ $previous == -s || $previous == --sprite ]]; then
     words=$(sprite daemon status >/dev/null 2>&1 && sprite list 2>/dev/null </dev/null)
   elif [[ -z $first ]]; then
-    words='api checkpoint completion config console create daemon destroy doctor env exec export fork gc help image import info list logs recover restart restore sessions sleep start stop url usage use version wake --sprite --org --json --no-color --help --version'
+    words='api checkpoint completion config console create daemon destroy doctor env exec export fork gc help image import info list logs recover restart restore sessions start stop url usage use version --sprite --org --json --no-color --help --version'
   elif [[ $current == -* ]]; then
     case $verb in
     'create') words='-s --sprite -o --org --json --no-color -h --help --skip-console --label --memory --cpus --image --from' ;;
@@ -23,8 +23,6 @@ _sprite() {
     'start') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'stop') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'restart') words='-s --sprite -o --org --json --no-color -h --help' ;;
-    'sleep') words='-s --sprite -o --org --json --no-color -h --help --deep --cold' ;;
-    'wake') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'destroy') words='-s --sprite -o --org --json --no-color -h --help -f --force' ;;
     'url') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'url update') words='-s --sprite -o --org --json --no-color -h --help -a --auth' ;;
@@ -38,14 +36,13 @@ _sprite() {
     'checkpoint create') words='-s --sprite -o --org --json --no-color -h --help --comment' ;;
     'checkpoint list') words='-s --sprite -o --org --json --no-color -h --help --history --include-auto' ;;
     'checkpoint info') words='-s --sprite -o --org --json --no-color -h --help' ;;
-    'checkpoint diff') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'checkpoint delete') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'checkpoint restore') words='-s --sprite -o --org --json --no-color -h --help --undo' ;;
     'restore') words='-s --sprite -o --org --json --no-color -h --help --undo' ;;
     'fork') words='-s --sprite -o --org --json --no-color -h --help --checkpoint' ;;
     'export') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'import') words='-s --sprite -o --org --json --no-color -h --help' ;;
-    'recover') words='-s --sprite -o --org --json --no-color -h --help --fsck' ;;
+    'recover') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'usage') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'gc') words='-s --sprite -o --org --json --no-color -h --help -n --dry-run' ;;
     'image list') words='-s --sprite -o --org --json --no-color -h --help' ;;
@@ -73,13 +70,13 @@ _sprite() {
     esac
   elif [[ $verb == "$first" ]]; then
     case $first in
-    checkpoint) words='create delete diff info list restore' ;;
+    checkpoint) words='create delete info list restore' ;;
     config) words='get path set show update' ;;
     daemon) words='logs restart run start status stop' ;;
     image) words='build export import info list remove' ;;
     sessions) words='attach kill list' ;;
     url) words='update' ;;
-    use|destroy|info|start|stop|restart|sleep|wake|logs|fork|export|usage|recover) words=$(sprite daemon status >/dev/null 2>&1 && sprite list 2>/dev/null </dev/null) ;;
+    use|destroy|info|start|stop|restart|logs|fork|export|usage|recover) words=$(sprite daemon status >/dev/null 2>&1 && sprite list 2>/dev/null </dev/null) ;;
     esac
   fi
   COMPREPLY=($(compgen -W "$words" -- "$current"))
