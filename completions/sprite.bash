@@ -36,13 +36,14 @@ _sprite() {
     'checkpoint create') words='-s --sprite -o --org --json --no-color -h --help --comment' ;;
     'checkpoint list') words='-s --sprite -o --org --json --no-color -h --help --history --include-auto' ;;
     'checkpoint info') words='-s --sprite -o --org --json --no-color -h --help' ;;
+    'checkpoint diff') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'checkpoint delete') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'checkpoint restore') words='-s --sprite -o --org --json --no-color -h --help --undo' ;;
     'restore') words='-s --sprite -o --org --json --no-color -h --help --undo' ;;
     'fork') words='-s --sprite -o --org --json --no-color -h --help --checkpoint' ;;
     'export') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'import') words='-s --sprite -o --org --json --no-color -h --help' ;;
-    'recover') words='-s --sprite -o --org --json --no-color -h --help' ;;
+    'recover') words='-s --sprite -o --org --json --no-color -h --help --fsck' ;;
     'usage') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'gc') words='-s --sprite -o --org --json --no-color -h --help -n --dry-run' ;;
     'image list') words='-s --sprite -o --org --json --no-color -h --help' ;;
@@ -70,7 +71,7 @@ _sprite() {
     esac
   elif [[ $verb == "$first" ]]; then
     case $first in
-    checkpoint) words='create delete info list restore' ;;
+    checkpoint) words='create delete diff info list restore' ;;
     config) words='get path set show update' ;;
     daemon) words='logs restart run start status stop' ;;
     image) words='build export import info list remove' ;;
