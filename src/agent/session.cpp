@@ -157,11 +157,12 @@ void Session::program_ended(Ending ending) {
   if (ending.lost)
     deliver(make_output(has_terminal() ? Output::Kind::terminal : Output::Kind::err,
                         "sprite: the inner container ended, and this program with it\r\n"));
-  if (input_) input_->close();
   if (launched_) begin_grace();
 }
 
+/// Once the program has ended and launch() is through, whichever is later.
 void Session::begin_grace() {
+  if (input_) input_->close();
   for (const auto& source : sources_) {
     int waiting = 0;
     if (source->descriptor.is_open() && ::ioctl(source->descriptor.native_handle(), FIONREAD, &waiting) == 0)
