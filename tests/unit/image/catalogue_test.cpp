@@ -137,6 +137,7 @@ TEST_CASE_FIXTURE(Fixture, "an image in use stays") {
   const auto refused = images.remove("base", {image.manifest.digest});
   REQUIRE_FALSE(refused.has_value());
   CHECK(refused.error().kind == Error::Kind::busy);
+  CHECK(images.remove("base", {image.manifest.digest.substr(0, 12)}).error().kind == Error::Kind::busy);
   CHECK(Catalogue::verify(image).has_value());
   CHECK(images.remove("base", {}).has_value());
   CHECK(images.list()->empty());
