@@ -4,7 +4,6 @@
 
 #include <thread>
 
-#include "agent/control_groups.h"
 #include "agent/network.h"
 #include "agent/oci_config.h"
 #include "agent/spawner_messages.h"
@@ -18,7 +17,6 @@ namespace {
 constexpr auto name = "inner";
 const Path cgroup = "/sys/fs/cgroup/inner";
 const Path bundle = "/run/inner";
-const Path state = "/run/crun/inner";
 
 std::vector<std::string> crun(std::vector<std::string> arguments) {
   std::vector<std::string> argv = {"crun", "--root", "/run/crun", "--cgroup-manager", "cgroupfs"};
@@ -56,11 +54,10 @@ Result<> kill_container() {
 }
 
 Result<InnerContainer> start_container() {
-  if (::access(state.c_str(), F_OK) == 0) {
-    // What `crun delete` does, less the start of a program: a restore waits for this.
+  if (::access("/run/crun/inner", F_OK) == 0) {
     TRY(kill_container());
-    TRY(remove_group(cgroup));
-    TRY(remove_tree(state));
+    TRY_LET(const Finished removed, run_process(crun({"delete", "--force", name})));
+    (void)removed;  // what it left undone makes the next start fail, with a reason
   }
   TRY_LET(Fd network, make_inner_network());
   TRY_LET(auto sockets, make_message_sockets());
