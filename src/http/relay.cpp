@@ -12,9 +12,9 @@
 namespace sprite::http {
 namespace {
 
-/// A connection on which little or nothing comes must not hold much: there may be a thousand, and their other end may
-/// be a guest's program that never ends them. A buffer grows while reads fill it.
-constexpr std::size_t buffer_bytes_min = 4 * KiB, buffer_bytes_max = 128 * KiB;
+/// More than any chunk of an exec over POST: the SDK takes what one read brings it for one frame. What a read never
+/// filled takes no memory.
+constexpr std::size_t buffer_bytes = 128 * KiB;
 /// How long `a` may go on sending after `b` has ended: an answered client has nothing more to say, and one that keeps
 /// its end open would hold the connection for ever.
 constexpr std::chrono::seconds after_the_answer{30};
@@ -32,25 +32,14 @@ struct Pair {
   bool answer_ended = false;
 };
 
-/// How large a buffer of `size` bytes is to be after a read of `count`.
-std::size_t next_size(std::size_t size, std::size_t count) {
-  if (count == size) return std::min(size * 4, buffer_bytes_max);
-  return count <= buffer_bytes_min / 4 ? buffer_bytes_min : size;
-}
-
 /// Copies until the end or a failure of either stream. False: failed.
 asio::awaitable<bool> pump(Stream& from, Stream& to) {
-  std::size_t size = buffer_bytes_min;
-  auto buffer = std::make_unique_for_overwrite<char[]>(size);
+  const auto buffer = std::make_unique_for_overwrite<char[]>(buffer_bytes);
   for (;;) {
-    auto [end, count] = co_await from.async_read_some(asio::buffer(buffer.get(), size), as_result);
+    auto [end, count] = co_await from.async_read_some(asio::buffer(buffer.get(), buffer_bytes), as_result);
     if (end) co_return end == asio::error::eof;
     auto [failed, written] = co_await asio::async_write(to, asio::buffer(buffer.get(), count), as_result);
     if (failed) co_return false;
-    const std::size_t wanted = next_size(size, count);
-    if (wanted == size) continue;
-    size = wanted;
-    buffer = std::make_unique_for_overwrite<char[]>(size);
   }
 }
 

@@ -50,7 +50,9 @@ std::string mode(Contents contents) {
   const auto user = run_process({"id", "-un"});
   const auto ids = read_file("/etc/subuid");
   const bool has_ids = user && ids && ("\n" + *ids).find("\n" + trim(user->out) + ":") != std::string::npos;
-  return has_ids && find_program("newuidmap") ? "unshare" : "fakechroot";
+  if (!has_ids || !find_program("newuidmap")) return "fakechroot";
+  const auto tried = run_process({"unshare", "--user", "true"});  // containers mostly forbid it
+  return tried && tried->exit_status == 0 ? "unshare" : "fakechroot";
 }
 
 /// A shell line for mmdebstrap's hooks, where "$1" is the new root: an extracted tree gets the status file that dpkg

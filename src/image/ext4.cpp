@@ -16,11 +16,11 @@ using Kind = TarEntry::Kind;
 
 /// Features are all named, so that the host's mke2fs.conf has no say. The journal is small, because a sprite's disk
 /// keeps every block that was ever written and a journal is written all over.
-std::vector<std::string> mke2fs_command(const Path& image, const Ext4Options& options) {
+std::vector<std::string> mke2fs_command(const Path& program, const Path& image, const Ext4Options& options) {
   return {"env",
           "MKE2FS_CONFIG=/dev/null",
           "E2FSPROGS_FAKE_TIME=" + std::to_string(options.timestamp_s),
-          "mke2fs",
+          program.string(),
           "-q",
           "-F",
           "-b",
@@ -203,12 +203,12 @@ class Populator {
 };
 
 Result<> make_empty(const Path& image, const Ext4Options& options) {
-  if (!find_program("mke2fs"))
-    return Error{Error::Kind::not_found, "the program 'mke2fs' is not installed", "run `make deps`", {}};
+  const auto program = find_program("mke2fs");  // not in every user's PATH
+  if (!program) return Error{Error::Kind::not_found, "the program 'mke2fs' is not installed", "run `make deps`", {}};
   TRY_LET(const Fd fd, open_file(image, O_RDWR | O_CREAT | O_TRUNC, 0644));
   if (::ftruncate(fd.get(), static_cast<off_t>(options.size_bytes)) != 0)
     return system_error("cannot make the disk image '" + image.string() + "'");
-  TRY_LET(const Finished made, run_process(mke2fs_command(image, options)));
+  TRY_LET(const Finished made, run_process(mke2fs_command(*program, image, options)));
   if (made.exit_status != 0)
     return Error{Error::Kind::unavailable, "mke2fs failed", "", {made.err.empty() ? made.out : made.err}};
   return {};
