@@ -35,7 +35,8 @@ unit: build ## unit and contract tests only
 functional: build ## functional tests on real VMs only; ONLY=name runs those whose name holds it
 	@tests/functional/run $(ONLY)
 
-SANITIZED ?= base|settings|bucket|meta|nbd|store|channel|http|image|vm|wire|sprite|api|daemon|cli|agent
+space := $() $()
+SANITIZED ?= $(subst $(space),|,$(notdir $(patsubst %/,%,$(wildcard tests/unit/*/))))
 SANITIZED_TARGETS = $(addprefix test_,$(subst |, ,$(SANITIZED)))
 
 sanitize: deps ## unit tests under AddressSanitizer and UndefinedBehaviorSanitizer; SANITIZED="cli|vm" names folders

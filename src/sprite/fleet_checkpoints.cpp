@@ -14,6 +14,13 @@ std::string with_name(std::string_view doing, const std::string& name) {
   return "cannot " + std::string(doing) + " sprite '" + name + "'";
 }
 
+/// A checkpoint as lists show it.
+wire::Checkpoint listed(const store::History& all, const store::Checkpoint& checkpoint) {
+  for (wire::Checkpoint& each : list_of(all))
+    if (each.id == name_of(checkpoint)) return std::move(each);
+  return {};
+}
+
 }  // namespace
 
 asio::awaitable<Result<Fleet::Claim>> Fleet::claim(std::string name) {
@@ -54,8 +61,7 @@ asio::awaitable<Result<Checkpointed>> Fleet::checkpoint(std::string name, std::s
   if (!done) co_return std::move(done).error().within(with_name("make a checkpoint of", name));
   CO_TRY_LET(const store::History all, co_await history(claimed.entry));
   claimed.entry->machine.show_checkpoints(shown_of(all));
-  for (wire::Checkpoint& each : list_of(all))
-    if (each.id == name_of(*done)) made.checkpoint = std::move(each);
+  made.checkpoint = listed(all, *done);
   co_return made;
 }
 
@@ -110,8 +116,7 @@ asio::awaitable<Result<Checkpointed>> Fleet::restore(std::string name, std::stri
   CO_TRY_LET(const store::History after, co_await history(entry));
   Checkpointed done;
   done.note = std::move(restored->note);
-  for (wire::Checkpoint& each : list_of(after))
-    if (each.id == name_of(restored->before)) done.checkpoint = std::move(each);
+  done.checkpoint = listed(after, restored->before);
   co_return done;
 }
 
@@ -131,8 +136,7 @@ asio::awaitable<Result<FilesystemChecked>> Fleet::check_filesystem(std::string n
   CO_TRY_LET(const store::History all, co_await history(entry));
   FilesystemChecked done;
   done.check = std::move(checked->check);
-  for (wire::Checkpoint& each : list_of(all))
-    if (each.id == name_of(checked->before)) done.before = std::move(each);
+  done.before = listed(all, checked->before);
   co_return done;
 }
 

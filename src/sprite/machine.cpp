@@ -131,8 +131,13 @@ asio::awaitable<Result<>> Machine::power_on() {
   auto on = co_await start_vm();
   if (on) on = co_await connect_agent(boot_limit);
   if (on) on = co_await configure_agent();
-  if (on) co_return on;
-  Error error = with_console(std::move(on).error());
+  co_return co_await off_unless(std::move(on));
+}
+
+/// A machine that did not come up is off again, and the error has its console's last lines.
+asio::awaitable<Result<>> Machine::off_unless(Result<> up) {
+  if (up) co_return Result<>{};
+  Error error = with_console(std::move(up).error());
   (void)co_await cut_power();  // the first failure is the one to tell
   co_return error;
 }
@@ -287,10 +292,7 @@ asio::awaitable<Result<>> Machine::boot_without_disk() {
   auto up = co_await start_vm();
   if (up) up = co_await connect_agent(boot_limit);
   if (up) up = co_await take_disk_from_guest();
-  if (up) co_return up;
-  Error error = with_console(std::move(up).error());
-  (void)co_await cut_power();  // the first failure is the one to tell
-  co_return error;
+  co_return co_await off_unless(std::move(up));
 }
 
 asio::awaitable<Result<store::Checkpoint>> Machine::keep_present(std::string comment) {
@@ -336,10 +338,8 @@ asio::awaitable<Result<Checked>> Machine::check_filesystem() {
   } else {
     given = co_await configure_agent();
   }
-  if (!given && checked) {
-    Error error = with_console(std::move(given).error());
-    (void)co_await cut_power();
-    co_return error;
+  if (checked) {
+    CO_TRY(co_await off_unless(std::move(given)));
   }
   co_return checked;
 }

@@ -90,6 +90,7 @@ class Machine {
   asio::awaitable<Result<>> take_disk_from_guest();
   asio::awaitable<Result<>> give_disk_to_guest();
   asio::awaitable<Result<>> boot_without_disk();
+  asio::awaitable<Result<>> off_unless(Result<> up);
   asio::awaitable<Result<Checked>> check_released_disk();
   asio::awaitable<Result<store::Checkpoint>> keep_present(std::string comment);
   asio::awaitable<Result<store::Checkpoint>> restore_volume(std::int64_t checkpoint);

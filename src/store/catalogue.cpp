@@ -38,7 +38,18 @@ Result<> insert_layer(meta::Database& database, const LayerRow& layer) {
                        layer.root ? meta::Value(ByteView(root)) : meta::Value(nullptr)});
 }
 
-Consistency consistency_of(std::int64_t crash) { return crash != 0 ? Consistency::crash : Consistency::at_rest; }
+constexpr auto select_checkpoint =
+    "select number, layer, automatic, comment, created_at, ordinal, crash_consistent from checkpoint";
+
+Checkpoint read_checkpoint(meta::Query& query) {
+  return {query.integer(0),
+          query.integer(1),
+          query.integer(2) != 0 ? Automatic::yes : Automatic::no,
+          query.text(3),
+          query.text(4),
+          query.integer(5),
+          query.integer(6) != 0 ? Consistency::crash : Consistency::at_rest};
+}
 
 }  // namespace
 
@@ -124,36 +135,24 @@ Result<std::vector<LayerRow>> Catalogue::layers() {
 }
 
 Result<std::vector<Checkpoint>> Catalogue::checkpoints() {
-  TRY_LET(meta::Query query, database_.query("select number, layer, automatic, comment, created_at, ordinal, "
-                                             "crash_consistent from checkpoint order by number"));
+  TRY_LET(meta::Query query, database_.query(std::string(select_checkpoint) + " order by number"));
   std::vector<Checkpoint> checkpoints;
   for (;;) {
     TRY_LET(const bool more, query.next());
     if (!more) return checkpoints;
-    checkpoints.push_back({query.integer(0), query.integer(1), query.integer(2) != 0 ? Automatic::yes : Automatic::no,
-                           query.text(3), query.text(4), query.integer(5), consistency_of(query.integer(6))});
+    checkpoints.push_back(read_checkpoint(query));
   }
 }
 
 Result<Checkpoint> Catalogue::checkpoint(std::int64_t number) {
-  TRY_LET(
-      meta::Query query,
-      database_.query(
-          "select layer, automatic, comment, created_at, ordinal, crash_consistent from checkpoint where number = ?",
-          {number}));
+  TRY_LET(meta::Query query, database_.query(std::string(select_checkpoint) + " where number = ?", {number}));
   TRY_LET(const bool exists, query.next());
   if (!exists)
     return Error{Error::Kind::not_found,
                  "there is no checkpoint number " + std::to_string(number),
                  "run `sprite checkpoint list`",
                  {}};
-  return Checkpoint{number,
-                    query.integer(0),
-                    query.integer(1) != 0 ? Automatic::yes : Automatic::no,
-                    query.text(2),
-                    query.text(3),
-                    query.integer(4),
-                    consistency_of(query.integer(5))};
+  return read_checkpoint(query);
 }
 
 Result<std::int64_t> Catalogue::next_layer() {
