@@ -13,7 +13,7 @@ _sprite() {
   if [[ $previous == -s || $previous == --sprite ]]; then
     words=$(sprite daemon status >/dev/null 2>&1 && sprite list 2>/dev/null </dev/null)
   elif [[ -z $first ]]; then
-    words='api checkpoint completion config console create daemon destroy doctor env exec export fork gc help image import info list logs recover restart restore sessions start stop url usage use version --sprite --org --json --no-color --help --version'
+    words='api checkpoint completion config console create daemon destroy doctor env exec export fork gc help image import info list logs recover restart restore sessions sleep start stop url usage use version wake --sprite --org --json --no-color --help --version'
   elif [[ $current == -* ]]; then
     case $verb in
     'create') words='-s --sprite -o --org --json --no-color -h --help --skip-console --label --memory --cpus --image --from' ;;
@@ -23,6 +23,8 @@ _sprite() {
     'start') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'stop') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'restart') words='-s --sprite -o --org --json --no-color -h --help' ;;
+    'sleep') words='-s --sprite -o --org --json --no-color -h --help --deep --cold' ;;
+    'wake') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'destroy') words='-s --sprite -o --org --json --no-color -h --help -f --force' ;;
     'url') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'url update') words='-s --sprite -o --org --json --no-color -h --help -a --auth' ;;
@@ -77,7 +79,7 @@ _sprite() {
     image) words='build export import info list remove' ;;
     sessions) words='attach kill list' ;;
     url) words='update' ;;
-    use|destroy|info|start|stop|restart|logs|fork|export|usage|recover) words=$(sprite daemon status >/dev/null 2>&1 && sprite list 2>/dev/null </dev/null) ;;
+    use|destroy|info|start|stop|restart|sleep|wake|logs|fork|export|usage|recover) words=$(sprite daemon status >/dev/null 2>&1 && sprite list 2>/dev/null </dev/null) ;;
     esac
   fi
   COMPREPLY=($(compgen -W "$words" -- "$current"))

@@ -97,7 +97,10 @@ int run_agent(Modules modules) {
   asio::co_spawn(io, channel.run(), asio::detached);
   asio::co_spawn(io, serve_inside(io.get_executor(), inside_server), asio::detached);
   machine.start();
-  std::thread others([&modules] { load_other_modules(modules); });
+  std::thread others([&] {
+    load_other_modules(modules);
+    asio::post(io, [&machine] { machine.set_settled(); });
+  });
   io.run();
   others.join();
   return 1;

@@ -12,6 +12,7 @@
 
 #include "agent/control_groups.h"
 #include "base/directory.h"
+#include "agent/kernel_identity.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -90,7 +91,7 @@ Result<> prepare_root() {
   for (const char* name : {"bin/spawner", "bin/sprite-env"})
     if (::link("/init", (inside_folder / name).c_str()) != 0 && errno != EEXIST)
       return system_error("cannot put '" + std::string(name) + "' into place");
-  return {};
+  return publish_boot_id();
 }
 
 Result<Modules> load_needed_modules() {

@@ -9,6 +9,9 @@ namespace sprite::agent {
 /// Where the disk is mounted, and what the container sees as /.sprite.
 inline const Path disk_folder = "/disk";
 inline const Path inside_folder = "/inside";
+/// What the container sees in place of the kernel's boot id.
+inline const Path boot_id_file = inside_folder / "boot_id";
+inline constexpr auto kernel_boot_id = "/proc/sys/kernel/random/boot_id";
 
 inline constexpr auto disk_device = "/dev/vda";
 inline constexpr auto checkpoints_device = "/dev/vdb";

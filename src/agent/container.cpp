@@ -53,6 +53,12 @@ Result<> kill_container() {
   return Error{Error::Kind::unavailable, "some programs of the inner container cannot be killed"};
 }
 
+Result<> set_container_frozen(bool frozen) {
+  if (::access(cgroup.c_str(), F_OK) != 0) return {};
+  TRY_LET(const Fd freeze, open_file(cgroup / "cgroup.freeze", O_WRONLY));
+  return write_all(freeze.get(), as_bytes(frozen ? "1" : "0"));
+}
+
 Result<InnerContainer> start_container() {
   if (::access("/run/crun/inner", F_OK) == 0) {
     TRY(kill_container());

@@ -17,5 +17,8 @@ Result<InnerContainer> start_container();
 /// Kills every process in the container; returns when all are gone. Errors: unavailable (some are still there after 5
 /// s).
 Result<> kill_container();
+/// Has every program in the container stand still, or go on; fine where there is no container. Returns before the last
+/// has: it is a matter of milliseconds. Errors: unavailable.
+Result<> set_container_frozen(bool frozen);
 
 }  // namespace sprite::agent

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/directory.h"
 #include "base/file.h"
 #include "base/text.h"
 
@@ -28,6 +29,16 @@ std::string text_of(const Path& path) {
   return text ? *std::move(text) : std::string();
 }
 
+/// A disk that comes from another machine (a fork, an import) has its keys.
+Result<> remove_others_host_keys(const std::string& machine_id) {
+  const std::string owner = trim(text_of("/etc/machine-id"));
+  if (owner.empty() || owner == machine_id) return {};
+  for (const Path& file : entries_of("/etc/ssh"))
+    if (file.filename().string().starts_with("ssh_host_") && ::unlink(file.c_str()) != 0)
+      return system_error("cannot remove '" + file.string() + "', which belongs to another machine");
+  return {};
+}
+
 }  // namespace
 
 std::string hosts_with_name(std::string_view hosts, std::string_view hostname) {
@@ -49,7 +60,10 @@ Result<> take_identity(const Identity& identity) {
     TRY(replace_if_different("/etc/hostname", identity.hostname + "\n"));
     TRY(replace_if_different("/etc/hosts", hosts_with_name(text_of("/etc/hosts"), identity.hostname)));
   }
-  if (!identity.machine_id.empty()) TRY(replace_if_different("/etc/machine-id", identity.machine_id + "\n", 0444));
+  if (!identity.machine_id.empty()) {
+    TRY(remove_others_host_keys(identity.machine_id));
+    TRY(replace_if_different("/etc/machine-id", identity.machine_id + "\n", 0444));
+  }
   if (text_of("/etc/resolv.conf").empty()) TRY(replace_if_different("/etc/resolv.conf", "nameserver 10.0.2.3\n"));
   return {};
 }

@@ -12,7 +12,8 @@ namespace sprite::agent {
 /// The text of /etc/hosts after a change of name: our line (127.0.1.1) names `hostname`; every other line stays.
 std::string hosts_with_name(std::string_view hosts, std::string_view hostname);
 
-/// Sets the host name, /etc/hostname, /etc/hosts, the machine-id, and /etc/resolv.conf where there is none.
+/// Sets the host name, /etc/hostname, /etc/hosts, the machine-id, and /etc/resolv.conf where there is none. ssh host
+/// keys that came with a disk of another machine go.
 /// Errors: as system_error.
 Result<> take_identity(const Identity& identity);
 

@@ -2,6 +2,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <charconv>
 
 #include "agent/event.h"
 #include "base/log.h"
@@ -77,6 +78,22 @@ asio::awaitable<void> serve_freeze(http::Exchange& exchange, Machine& machine) {
 
 asio::awaitable<void> serve_thaw(http::Exchange& exchange, Machine& machine) {
   co_await respond_with(exchange, machine.thaw());
+}
+
+asio::awaitable<void> serve_hold(http::Exchange& exchange, Machine& machine) {
+  auto held = co_await machine.hold_programs();
+  co_await respond_with(exchange, std::move(held));
+}
+
+asio::awaitable<void> serve_go_on(http::Exchange& exchange, Machine& machine) {
+  const std::string text = exchange.query("realtime_ns").value_or("");
+  std::int64_t realtime_ns = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), realtime_ns);
+  if (failed != std::errc() || end != text.data() + text.size() || realtime_ns <= 0) {
+    co_await exchange.respond_error(Error(Error::Kind::invalid, "realtime_ns must be a time"));
+    co_return;
+  }
+  co_await respond_with(exchange, machine.go_on(realtime_ns));
 }
 
 asio::awaitable<void> serve_container_stop(http::Exchange& exchange, Machine& machine) {

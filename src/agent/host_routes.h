@@ -11,6 +11,8 @@ asio::awaitable<void> serve_status(http::Exchange& exchange, Machine& machine);
 asio::awaitable<void> serve_shutdown(http::Exchange& exchange, Machine& machine);
 asio::awaitable<void> serve_freeze(http::Exchange& exchange, Machine& machine);
 asio::awaitable<void> serve_thaw(http::Exchange& exchange, Machine& machine);
+asio::awaitable<void> serve_hold(http::Exchange& exchange, Machine& machine);
+asio::awaitable<void> serve_go_on(http::Exchange& exchange, Machine& machine);
 asio::awaitable<void> serve_container_stop(http::Exchange& exchange, Machine& machine);
 asio::awaitable<void> serve_disk_check(http::Exchange& exchange, Machine& machine);
 asio::awaitable<void> serve_difference(http::Exchange& exchange, Machine& machine);

@@ -7,7 +7,7 @@
 #include <charconv>
 #include <cstring>
 
-#include "base/file.h"
+#include "agent/boot.h"
 
 namespace sprite::agent {
 namespace {
@@ -22,6 +22,12 @@ Result<Bytes> from_hex(std::string_view hex) {
     if (i + 1 == bytes.size() && hex.size() % 2 == 0) return bytes;
   }
   return Error{Error::Kind::invalid, "the entropy is not hexadecimal"};
+}
+
+/// In place: it is this very file that is mounted in the container.
+Result<> write_boot_id(std::string_view id) {
+  TRY_LET(const Fd file, open_file(boot_id_file, O_WRONLY | O_CREAT | O_TRUNC, 0444));
+  return write_all(file.get(), as_bytes(id));
 }
 
 }  // namespace
@@ -39,6 +45,13 @@ Result<> add_entropy(std::string_view hex) {
   if (::ioctl(random.get(), RNDRESEEDCRNG) != 0) return system_error("cannot reseed the random state");
   return {};
 }
+
+Result<> publish_boot_id() {
+  TRY_LET(const std::string id, read_file(kernel_boot_id, 4096));
+  return write_boot_id(id);
+}
+
+Result<> renew_boot_id() { return write_boot_id(random_uuid() + "\n"); }
 
 Result<> set_clock(std::int64_t unix_ns) {
   const timespec now{unix_ns / 1'000'000'000, unix_ns % 1'000'000'000};

@@ -34,6 +34,11 @@ class Machine {
   /// unavailable (nothing is held back then).
   virtual asio::awaitable<Result<>> freeze() = 0;
   virtual Result<> thaw() = 0;
+  /// Before the machine sleeps: programs stand still from now on, and what they wrote is on the disk. Where nobody
+  /// calls go_on(), they go on by themselves after the machine has run for 5 s. Errors: unavailable (they go on then).
+  virtual asio::awaitable<Result<>> hold_programs() = 0;
+  /// After it slept: the clock is set, then programs go on. Errors: unavailable (they go on all the same).
+  virtual Result<> go_on(std::int64_t realtime_ns) = 0;
   /// Ends every program and the container and unmounts the disk, of which nothing stays cached: it may be exchanged.
   /// Errors: unavailable (the disk is still in use).
   virtual asio::awaitable<Result<>> release_disk() = 0;

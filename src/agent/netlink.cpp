@@ -5,6 +5,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
+#include <netinet/ether.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -120,6 +121,18 @@ Result<> Netlink::remove(const std::string& link) {
   ifinfomsg body{};
   body.ifi_index = static_cast<int>(*index);
   return ask(Message(RTM_DELLINK, 0, body).finish(), "remove link '" + link + "'");
+}
+
+Result<> Netlink::set_hardware_address(const std::string& link, const std::string& address) {
+  ether_addr bytes{};
+  if (!::ether_aton_r(address.c_str(), &bytes))
+    return Error{Error::Kind::invalid, "'" + address + "' is not the hardware address of a link"};
+  TRY_LET(const unsigned index, index_of(link));
+  ifinfomsg body{};
+  body.ifi_index = static_cast<int>(index);
+  Message message(RTM_NEWLINK, 0, body);
+  message.add(IFLA_ADDRESS, &bytes, sizeof bytes);
+  return ask(message.finish(), "give link '" + link + "' its hardware address");
 }
 
 Result<> Netlink::add_address(const std::string& link, std::uint32_t address, std::uint8_t prefix_bits) {

@@ -23,6 +23,8 @@ class Netlink {
   Result<> add_pair(const std::string& name, const std::string& peer, int peer_namespace);
   /// Removes a link; an absent one is fine.
   Result<> remove(const std::string& link);
+  /// `address`: as ether_aton() reads it. Errors: also invalid (not one).
+  Result<> set_hardware_address(const std::string& link, const std::string& address);
   Result<> add_address(const std::string& link, std::uint32_t address, std::uint8_t prefix_bits);
   Result<> add_default_route(std::uint32_t gateway);
 

@@ -26,19 +26,32 @@ struct NetworkNamespace {
   Netlink netlink;
 };
 
-/// Made by a thread of its own, which alone enters it; the socket stays in it.
-Result<NetworkNamespace> make_namespace() {
-  Result<NetworkNamespace> made = Error{};
-  std::thread([&made] {
-    made = []() -> Result<NetworkNamespace> {
-      if (::unshare(CLONE_NEWNET) != 0) return system_error("cannot make a network namespace");
-      TRY_LET(Fd fd, open_file("/proc/thread-self/ns/net", O_RDONLY));
-      TRY_LET(Netlink netlink, Netlink::open());
-      return NetworkNamespace{std::move(fd), std::move(netlink)};
-    }();
-  }).join();
-  return made;
+/// The result of `work`, done by a thread of its own, which may enter what it likes; what it opens there stays there.
+template <class Work>
+auto elsewhere(Work work) {
+  decltype(work()) result = Error{};
+  std::thread([&] { result = work(); }).join();
+  return result;
 }
+
+Result<NetworkNamespace> make_namespace() {
+  return elsewhere([]() -> Result<NetworkNamespace> {
+    if (::unshare(CLONE_NEWNET) != 0) return system_error("cannot make a network namespace");
+    TRY_LET(Fd fd, open_file("/proc/thread-self/ns/net", O_RDONLY));
+    TRY_LET(Netlink netlink, Netlink::open());
+    return NetworkNamespace{std::move(fd), std::move(netlink)};
+  });
+}
+
+Result<Netlink> netlink_in(const Fd& network_namespace) {
+  return elsewhere([&]() -> Result<Netlink> {
+    if (::setns(network_namespace.get(), CLONE_NEWNET) != 0)
+      return system_error("cannot enter the container's network namespace");
+    return Netlink::open();
+  });
+}
+
+bool is_outside_there() { return ::access((Path("/sys/class/net") / outside).c_str(), F_OK) == 0; }
 
 }  // namespace
 
@@ -75,11 +88,20 @@ Result<> set_up_network() {
     return Error{Error::Kind::internal, "cannot set the network filter", "", {filtered.err}};
   TRY_LET(Netlink netlink, Netlink::open());
   TRY(netlink.set_up("lo"));
-  if (::access((Path("/sys/class/net") / outside).c_str(), F_OK) != 0) return {};
+  if (!is_outside_there()) return {};
   TRY(netlink.set_up(outside));
   TRY(netlink.add_address(outside, own_address, 24));
   TRY(netlink.add_default_route(gateway));
   return set_kernel("net/ipv4/ip_forward", "1");
+}
+
+Result<> set_hardware_address(const std::string& address, const Fd& inner_namespace) {
+  if (is_outside_there()) {
+    TRY_LET(Netlink outer, Netlink::open());
+    TRY(outer.set_hardware_address(outside, address));
+  }
+  TRY_LET(Netlink inner, netlink_in(inner_namespace));
+  return inner.set_hardware_address(pair_inner, address);
 }
 
 Result<Fd> make_inner_network() {

@@ -13,6 +13,9 @@ std::string filter_rules();
 
 /// Sets up the root namespace; without eth0 the machine has no way out, which is no failure. Errors: as system_error.
 Result<> set_up_network();
+/// Gives `address` to the links that have one of this machine: eth0, here and in the container's network namespace.
+/// Errors: invalid (not an address), as system_error.
+Result<> set_hardware_address(const std::string& address, const Fd& inner_namespace);
 /// A new network namespace for the container, linked to ours. Errors: as system_error.
 Result<Fd> make_inner_network();
 

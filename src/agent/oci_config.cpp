@@ -77,6 +77,7 @@ json::array mounts(const ContainerOptions& options) {
       // What the agent mounts in it later appears here as well.
       mount("/.sprite/checkpoints", "bind", options.inside + "/checkpoints",
             {"rbind", "ro", "nosuid", "nodev", "rslave"}),
+      mount("/proc/sys/kernel/random/boot_id", "bind", options.inside + "/boot_id", {"bind", "ro", "nosuid", "nodev"}),
   };
 }
 

@@ -51,6 +51,10 @@ asio::awaitable<Result<>> PlainMachine::freeze() { co_return Result<>{}; }
 
 Result<> PlainMachine::thaw() { return {}; }
 
+asio::awaitable<Result<>> PlainMachine::hold_programs() { co_return Result<>{}; }
+
+Result<> PlainMachine::go_on(std::int64_t) { return {}; }
+
 asio::awaitable<Result<>> PlainMachine::release_disk() {
   co_return Error{Error::Kind::unavailable, "this machine has no disk of its own"};
 }

@@ -19,6 +19,8 @@ class PlainMachine final : public Machine {
   void power_off() override;
   asio::awaitable<Result<>> freeze() override;
   Result<> thaw() override;
+  asio::awaitable<Result<>> hold_programs() override;
+  Result<> go_on(std::int64_t realtime_ns) override;
   asio::awaitable<Result<>> release_disk() override;
   asio::awaitable<Result<>> take_disk() override;
   asio::awaitable<Result<wire::DiskCheck>> check_disk() override;

@@ -102,6 +102,8 @@ http::Router channel_router(Machine& machine, Sessions& sessions) {
       .add("POST", "/host/thaw", host(serve_thaw))
       .add("POST", "/host/disk/check", host(serve_disk_check))
       .add("POST", "/host/difference", host(serve_difference))
+      .add("POST", "/host/hold", host(serve_hold))
+      .add("POST", "/host/go-on", host(serve_go_on))
       .add("POST", "/host/checkpoints", host(serve_checkpoints))
       .add("POST", "/host/container/stop", host(serve_container_stop))
       .add("POST", "/host/container/start", host(serve_container_start))

@@ -13,8 +13,8 @@
 
 #include "agent/boot.h"
 #include "agent/kernel_identity.h"
+#include "agent/network.h"
 #include "agent/utf8.h"
-#include "base/directory.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "base/text.h"
@@ -23,9 +23,10 @@ namespace sprite::agent {
 namespace {
 
 constexpr std::chrono::seconds programs_grace{2}, start_limit{60}, restart_wait_limit{15}, retry_after{5},
-    frozen_max{5}, freezing_max{2}, host_keys_limit{20};
+    frozen_max{5}, held_max{5}, freezing_max{2}, host_keys_limit{20};
 constexpr std::chrono::minutes trim_every{5}, check_limit{30};
 constexpr int failures_before_failed = 3;
+constexpr auto host_key = "/etc/ssh/ssh_host_ed25519_key";
 
 Result<> unmount_disk() {
   ::sync();
@@ -81,14 +82,6 @@ Result<wire::DiskCheck> run_check() {
   return wire::DiskCheck{checked.exit_status, shortened(checked.out + checked.err)};
 }
 
-/// A disk that comes from another machine (a fork, an import) has its keys. Errors are no reason to stop.
-void remove_others_host_keys(const std::string& machine_id) {
-  const auto present = read_file(disk_folder / "etc/machine-id", 4096);
-  if (!present || trim(*present).empty() || trim(*present) == machine_id) return;
-  for (const Path& file : entries_of(disk_folder / "etc/ssh"))
-    if (file.filename().string().starts_with("ssh_host_")) ::unlink(file.c_str());
-}
-
 bool lacks_host_keys() {
   const Path ssh = disk_folder / "etc/ssh";
   return ::access((ssh / "sshd_config").c_str(), F_OK) == 0 &&
@@ -139,7 +132,12 @@ Result<std::shared_ptr<TreeComparison>> begin_comparison(CheckpointPartitions& p
 }  // namespace
 
 VirtualMachine::VirtualMachine(asio::any_io_executor executor)
-    : executor_(executor), changed_(executor), retry_timer_(executor), thaw_timer_(executor), trim_timer_(executor) {}
+    : executor_(executor),
+      changed_(executor),
+      retry_timer_(executor),
+      thaw_timer_(executor),
+      hold_timer_(executor),
+      trim_timer_(executor) {}
 
 VirtualMachine::~VirtualMachine() {
   worker_.join();
@@ -217,7 +215,7 @@ asio::awaitable<Result<>> VirtualMachine::start_once() {
   spawner_->run();
   CO_TRY(co_await spawner_->ready(std::chrono::seconds(30)));
   if (configuration_) {
-    CO_TRY(co_await identify(*spawner_));
+    CO_TRY(co_await identify(spawner_));
   }
   co_return Result<>{};
 }
@@ -230,6 +228,7 @@ wire::AgentStatus VirtualMachine::status() const {
                      : failures_ >= failures_before_failed || (failures_ > 0 && !mounted_) ? "failed"
                                                                                            : "starting";
   status.detail = detail_;
+  status.settled = settled_;
   status.restarts = restarts_;
   status.uptime_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
   return status;
@@ -253,49 +252,61 @@ asio::awaitable<Result<>> VirtualMachine::configure(wire::Configure configuratio
   if (!configuration.entropy.empty()) {
     CO_TRY(add_entropy(configuration.entropy));
   }
+  if (!configuration_ || configuration_->sprite_id != configuration.sprite_id) {
+    CO_TRY(renew_boot_id());
+  }
   const auto deadline = std::chrono::steady_clock::now() + start_limit;
   while (status().container == "starting" && std::chrono::steady_clock::now() < deadline)
     co_await pause_for(executor_, std::chrono::milliseconds(5));
   CO_TRY_LET(const auto spawner, co_await this->spawner());
   show_checkpoints(configuration.checkpoints);
   configuration_ = std::move(configuration);
-  auto identified = co_await identify(*spawner);
+  auto identified = co_await identify(spawner);
   if (!identified) configuration_.reset();
   co_return identified;
 }
 
-asio::awaitable<Result<>> VirtualMachine::identify(SpawnerClient& spawner) {
-  remove_others_host_keys(configuration_->machine_id);
+asio::awaitable<Result<>> VirtualMachine::identify(std::shared_ptr<SpawnerClient> spawner) {
+  if (!configuration_->mac_address.empty()) {
+    CO_TRY(set_hardware_address(configuration_->mac_address, container_->network_namespace));
+  }
   Identity identity{configuration_->hostname, configuration_->machine_id};
-  CO_TRY(co_await spawner.identify(std::move(identity)));
+  CO_TRY(co_await spawner->identify(std::move(identity)));
   if (lacks_host_keys()) {
-    CO_TRY(co_await make_host_keys(spawner));
+    std::vector<std::string> quickest{"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", host_key};
+    co_await run_inside(spawner, std::move(quickest));
+    std::vector<std::string> others{"ssh-keygen", "-A"};  // an RSA key takes seconds
+    asio::co_spawn(executor_, run_inside(spawner, std::move(others)), asio::detached);
   }
   co_return Result<>{};
 }
 
-asio::awaitable<Result<>> VirtualMachine::make_host_keys(SpawnerClient& spawner) {
+/// Runs a program as root; its failure is logged.
+asio::awaitable<void> VirtualMachine::run_inside(std::shared_ptr<SpawnerClient> spawner,
+                                                 std::vector<std::string> command) {
   Program program;
-  program.argv = {"ssh-keygen", "-A"};
+  program.argv = std::move(command);
   program.user = "root";
+  const std::string name = join(program.argv, " ");
   std::vector<Fd> stdio;
   for (int i = 0; i < 3; ++i) {
-    CO_TRY_LET(Fd null, open_file("/dev/null", O_RDWR));
-    stdio.push_back(std::move(null));
+    auto null = open_file("/dev/null", O_RDWR);
+    if (!null) co_return log::warning("ignoring: {}", log::one_line(null.error()));
+    stdio.push_back(*std::move(null));
   }
   const auto ended = std::make_shared<std::optional<Ending>>();
   std::function<void(Ending)> on_end = [ended](Ending ending) { *ended = ending; };
-  CO_TRY_LET(const auto started, co_await spawner.start(std::move(program), std::move(stdio), std::move(on_end)));
+  const auto started = co_await spawner->start(std::move(program), std::move(stdio), std::move(on_end));
+  if (!started) co_return log::warning("ignoring: {}", log::one_line(started.error()));
   const auto deadline = std::chrono::steady_clock::now() + host_keys_limit;
   while (!*ended && std::chrono::steady_clock::now() < deadline)
     co_await pause_for(executor_, std::chrono::milliseconds(10));
   if (!*ended) {
-    spawner.signal(started.id, SIGKILL, Reach::session);
-    log::warning("ignoring: ssh-keygen (pid {}) did not end in {} s", started.pid, host_keys_limit.count());
+    spawner->signal(started->id, SIGKILL, Reach::session);
+    log::warning("ignoring: `{}` did not end in {} s", name, host_keys_limit.count());
   } else if ((*ended)->status != 0) {
-    log::warning("ignoring: ssh-keygen (pid {}) ended with status {}", started.pid, (*ended)->status);
+    log::warning("ignoring: `{}` ended with status {}", name, (*ended)->status);
   }
-  co_return Result<>{};
 }
 
 asio::awaitable<Result<>> VirtualMachine::stop() {
@@ -404,6 +415,25 @@ Result<> VirtualMachine::thaw() {
   thaw_timer_.cancel();
   if (!mounted_) return {};
   return set_frozen(FITHAW, EINVAL);
+}
+
+/// The disk's content is then what programs see, so that a sleep that ends in a cold boot loses none of it.
+asio::awaitable<Result<>> VirtualMachine::hold_programs() {
+  CO_TRY(set_container_frozen(true));
+  hold_timer_.expires_after(held_max);
+  hold_timer_.async_wait([](boost::system::error_code stopped) {
+    if (!stopped) (void)set_container_frozen(false);
+  });
+  Result<> written;
+  if (mounted_) written = co_await blocking(write_dirty);
+  co_return written;
+}
+
+Result<> VirtualMachine::go_on(std::int64_t realtime_ns) {
+  hold_timer_.cancel();
+  const auto set = set_clock(realtime_ns);
+  TRY(set_container_frozen(false));
+  return set;
 }
 
 }  // namespace sprite::agent

@@ -21,6 +21,8 @@ class VirtualMachine final : public Machine {
 
   /// Begins to mount the disk and to start the container. Call once.
   void start();
+  /// What else began with the boot is over.
+  void set_settled() { settled_ = true; }
 
   asio::awaitable<Result<>> configure(wire::Configure configuration) override;
   const std::optional<wire::Configure>& configuration() const override { return configuration_; }
@@ -30,6 +32,8 @@ class VirtualMachine final : public Machine {
   void power_off() override;
   asio::awaitable<Result<>> freeze() override;
   Result<> thaw() override;
+  asio::awaitable<Result<>> hold_programs() override;
+  Result<> go_on(std::int64_t realtime_ns) override;
   asio::awaitable<Result<>> release_disk() override;
   asio::awaitable<Result<>> take_disk() override;
   asio::awaitable<Result<wire::DiskCheck>> check_disk() override;
@@ -46,13 +50,14 @@ class VirtualMachine final : public Machine {
   auto blocking(F work) -> asio::awaitable<decltype(work())>;
   asio::awaitable<Result<>> end_container();
   asio::awaitable<void> end_release();
-  asio::awaitable<Result<>> identify(SpawnerClient& spawner);
-  asio::awaitable<Result<>> make_host_keys(SpawnerClient& spawner);
+  asio::awaitable<Result<>> identify(std::shared_ptr<SpawnerClient> spawner);
+  asio::awaitable<void> run_inside(std::shared_ptr<SpawnerClient> spawner, std::vector<std::string> command);
 
   asio::any_io_executor executor_;
   asio::thread_pool worker_{1}, comparer_{1};
   Event changed_;
   asio::steady_timer retry_timer_;
+  bool settled_ = false;
   bool mounted_ = false, stopping_ = false;
   bool released_ = false;    ///< Between release_disk() and take_disk(): nothing is started.
   bool releasing_ = false;   ///< release_disk() is under way.
@@ -63,7 +68,7 @@ class VirtualMachine final : public Machine {
   std::optional<InnerContainer> container_;
   std::shared_ptr<SpawnerClient> spawner_;
   std::optional<wire::Configure> configuration_;
-  asio::steady_timer thaw_timer_, trim_timer_;
+  asio::steady_timer thaw_timer_, hold_timer_, trim_timer_;
   std::shared_ptr<std::atomic<bool>> comparing_stopped_;  ///< Of the comparisons since the disk was mounted.
   std::uint64_t comparisons_ = 0;
   CheckpointPartitions partitions_;

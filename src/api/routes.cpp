@@ -80,6 +80,19 @@ Answer restart(Exchange& exchange, Sprites& sprites) {
   co_return as_json(200, wire::to_json(restarted));
 }
 
+Result<Depth> depth_of(const std::string& text) {
+  if (text == "paused") return Depth::paused;
+  if (text == "disk") return Depth::disk;
+  if (text == "cold") return Depth::cold;
+  return Error{Error::Kind::invalid, "a sprite cannot sleep '" + text + "'", "use paused, disk or cold", {}};
+}
+
+Answer sleep(Exchange& exchange, Sprites& sprites) {
+  CO_TRY_LET(const Depth depth, depth_of(exchange.query("depth").value_or("paused")));
+  CO_TRY_LET(const wire::Sprite sprite, co_await sprites.sleep(exchange.parameter("name"), depth));
+  co_return as_json(200, wire::to_json(sprite));
+}
+
 /// A new sprite whose disk begins as this one's.
 Answer fork(Exchange& exchange, Sprites& sprites) {
   CO_TRY_LET(const std::string body, co_await exchange.read_body(body_bytes_max));
@@ -211,6 +224,8 @@ http::Router make_router(Sprites& sprites, std::chrono::milliseconds heartbeat) 
   add_one("POST", "/start", start);
   add_one("POST", "/stop", stop);
   add_one("POST", "/restart", restart);
+  add_one("POST", "/sleep", sleep);
+  add_one("POST", "/wake", start);
   add_checkpoint_routes(router, sprites);
   add_one("POST", "/fork", fork);
   add_one("POST", "/export", export_to);

@@ -16,6 +16,8 @@ constexpr std::array table{
     Verb{"start", "Start a sprite", Group::sprites, verb::start},
     Verb{"stop", "Stop a sprite; its disk stays", Group::sprites, verb::stop},
     Verb{"restart", "Stop a sprite and start it again", Group::sprites, verb::restart},
+    Verb{"sleep", "Have a sprite stand still until it is used; programs go on then", Group::sprites, verb::sleep},
+    Verb{"wake", "Wake a sprite that sleeps", Group::sprites, verb::wake},
     Verb{"destroy", "Delete a sprite and its disk", Group::sprites, verb::destroy},
     Verb{"url", "Print a sprite's URL", Group::sprites, verb::url},
     Verb{"url update", "Change who may open a sprite's URL", Group::sprites, verb::url_update},

@@ -93,6 +93,8 @@ Action list(Syntax& syntax);
 Action logs(Syntax& syntax);
 Action recover(Syntax& syntax);
 Action restart(Syntax& syntax);
+Action sleep(Syntax& syntax);
+Action wake(Syntax& syntax);
 Action restore(Syntax& syntax);
 Action sessions_attach(Syntax& syntax);
 Action sessions_kill(Syntax& syntax);

@@ -13,7 +13,9 @@ struct Deed {
   std::string_view route, doing, done;
 };
 constexpr Deed starting{"/start", "starting", "runs"}, stopping{"/stop", "stopping", "has stopped"},
-    restarting{"/restart", "restarting", "runs again"};
+    restarting{"/restart", "restarting", "runs again"}, waking{"/wake", "waking", "is awake"},
+    pausing{"/sleep?depth=paused", "pausing", "sleeps"}, saving{"/sleep?depth=disk", "saving", "sleeps, on the disk"},
+    ending{"/sleep?depth=cold", "stopping", "has stopped"};
 
 Result<int> act(Context& context, const Deed& deed, const std::string& given) {
   TRY_LET(const std::string name, context.sprite(given));
@@ -98,6 +100,24 @@ Result<int> show_logs(Context& context, const LogOptions& options) {
 
 Action start(Syntax& syntax) { return action_for(syntax, starting); }
 Action stop(Syntax& syntax) { return action_for(syntax, stopping); }
+Action wake(Syntax& syntax) { return action_for(syntax, waking); }
+
+Action sleep(Syntax& syntax) {
+  struct Options {
+    std::string name;
+    bool deep = false, cold = false;
+  };
+  auto options = std::make_shared<Options>();
+  syntax.positional("NAME", options->name, "The sprite", Presence::optional);
+  syntax.flag("--deep", options->deep, "Memory goes to the disk; programs go on after it all the same");
+  syntax.flag("--cold", options->cold, "Only the disk stays, as with `sprite stop`");
+  return [options](Context& context) -> Result<int> {
+    if (options->deep && options->cold)
+      return Error{Error::Kind::invalid, "--deep and --cold exclude each other", "sprite help sleep", {}};
+    return act(context, options->cold ? ending : options->deep ? saving : pausing, options->name);
+  };
+}
+
 Action restart(Syntax& syntax) { return action_for(syntax, restarting); }
 
 Action destroy(Syntax& syntax) {

@@ -106,6 +106,8 @@ SpritesOptions sprites_options(const settings::Settings& settings, std::uint16_t
   options.default_image = settings.default_image;
   options.default_memory_bytes = settings.sprite_memory_bytes;
   options.default_vcpus = settings.sprite_vcpus;
+  options.template_budget_bytes = settings.template_budget_bytes;
+  options.blanks_max = settings.blanks_max;
   options.hypervisor_uri = settings.hypervisor_uri;
   options.accelerator = to_choice(settings.accelerator);
   options.url = "http://127.0.0.1:" + std::to_string(port);

@@ -21,6 +21,8 @@ struct Settings {
   std::string default_image;
   std::uint64_t sprite_memory_bytes = 0;
   unsigned sprite_vcpus = 0;
+  std::uint64_t template_budget_bytes = 0;  ///< 0: no templates.
+  unsigned blanks_max = 0;
   std::uint16_t api_port = 0;  ///< 0: any free one.
   std::string hypervisor_uri;  ///< Empty: libvirt inside the daemon.
   std::string accelerator;     ///< "auto", "kvm" or "emulation"

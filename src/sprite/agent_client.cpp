@@ -66,6 +66,16 @@ asio::awaitable<Result<>> shutdown(Stream stream, std::chrono::milliseconds limi
   return post(std::move(stream), "/host/shutdown", limit);
 }
 
+asio::awaitable<Result<>> hold(Stream stream, std::chrono::milliseconds limit) {
+  return post(std::move(stream), "/host/hold", limit);
+}
+
+asio::awaitable<Result<>> go_on(Stream stream, std::chrono::milliseconds limit) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto realtime_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
+  return post(std::move(stream), "/host/go-on?realtime_ns=" + std::to_string(realtime_ns), limit);
+}
+
 asio::awaitable<Result<>> freeze(Stream stream, std::chrono::milliseconds limit) {
   return post(std::move(stream), "/host/freeze", limit);
 }

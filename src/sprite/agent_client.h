@@ -22,6 +22,10 @@ boost::asio::awaitable<Result<>> freeze(Stream stream, std::chrono::milliseconds
 boost::asio::awaitable<Result<>> show_checkpoints(Stream stream, std::vector<wire::ShownCheckpoint> checkpoints,
                                                   std::chrono::milliseconds limit);
 boost::asio::awaitable<Result<>> thaw(Stream stream, std::chrono::milliseconds limit);
+/// Programs stand still, what they wrote is on the disk: the machine may sleep. Errors: unavailable (they may go on).
+boost::asio::awaitable<Result<>> hold(Stream stream, std::chrono::milliseconds limit);
+/// The clock is set to this host's, then programs go on. Errors: unavailable.
+boost::asio::awaitable<Result<>> go_on(Stream stream, std::chrono::milliseconds limit);
 /// Ends every program and unmounts the disk, which may be exchanged until start_container(). Errors: unavailable (then
 /// the disk may still be in use).
 boost::asio::awaitable<Result<>> stop_container(Stream stream, std::chrono::milliseconds limit);

@@ -10,8 +10,9 @@
 #include "base/directory.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "sprite/hidden_vms.h"
 #include "sprite/on_pool.h"
-#include "vm/console_log.h"
+#include "vm/machine_files.h"
 
 namespace sprite {
 namespace {
@@ -23,6 +24,7 @@ std::string now() { return format_time(std::chrono::system_clock::now()); }
 
 std::string_view status_of(Phase phase) {
   if (phase == Phase::destroyed) return "destroyed";
+  if (phase == Phase::paused || phase == Phase::asleep) return "warm";  // programs are as they were
   return phase == Phase::running || phase == Phase::stopping ? "running" : "cold";
 }
 
@@ -31,6 +33,8 @@ std::string_view word_for(Phase phase) {
     case Phase::creating: return "being created";
     case Phase::starting: return "starting";
     case Phase::stopping: return "stopping";
+    case Phase::paused: return "paused";
+    case Phase::asleep: return "asleep, memory on disk";
     case Phase::destroyed:
     case Phase::stopped:
     case Phase::running: return "";
@@ -48,7 +52,7 @@ std::string random_mac_address() {
 Record record_of_damaged(const Path& folder) {
   Record record;
   record.id = folder.filename();
-  record.name = "damaged-" + Host::short_id(record.id);
+  record.name = "damaged-" + vm::short_id(Host::machine_id(record.id));
   return record;
 }
 
@@ -100,7 +104,9 @@ Fleet::Fleet(asio::any_io_executor executor, SpritesOptions options)
 Result<> Fleet::open() {
   TRY(make_private_directory(host_.options().memory_dir));
   TRY(make_directories(host_.sprites_dir()));
-  TRY(make_directories(host_.options().runtime_dir / "vm"));
+  TRY(make_directories(host_.vms_dir()));
+  TRY(templates_.open());
+  TRY_LET(left_over_, hidden_vms::all(host_));
   TRY_LET(const std::vector<Path> folders, list_directory(host_.sprites_dir()));
   for (const Path& folder : folders) {
     const std::string id = folder.filename();
@@ -125,7 +131,8 @@ void Fleet::load(const Path& folder) {
   const bool damaged = !record;
   auto entry = std::make_shared<Entry>(host_, damaged ? record_of_damaged(folder) : *std::move(record));
   entries_[entry->record.name] = entry;
-  entry->lacks_disk = is_there(host_.vm_dir(entry->record.id));
+  const std::string vm_id = entry->machine.vm_id();
+  entry->lacks_disk = is_there(host_.vm_dir(vm_id)) && !hidden_vms::is_hidden(host_, vm_id);
   if (damaged) {
     entry->damage = std::move(record).error().within("its record cannot be read");
     entry->damage->hint = "put '" + folder.string() +
@@ -134,6 +141,9 @@ void Fleet::load(const Path& folder) {
     entry->detail = entry->damage->what;
     return;
   }
+  if (const auto tidied = entry->machine.forget_memory_remnants(); !tidied)
+    log::warning("ignoring what is left of a sleep of '{}': {}", entry->record.name, log::one_line(tidied.error()));
+  if (entry->machine.has_memory()) entry->phase = Phase::asleep;
   if (!entry->lacks_disk) return;
   if (const auto served = entry->machine.serve_disk(); served) {
     entry->lacks_disk = false;
@@ -155,7 +165,7 @@ asio::awaitable<void> Fleet::go_on_with_machines() {
   auto ids = co_await host_.with_hypervisor("listing the machines", list);
   if (!ids) co_return;  // the next action meets and tells the same error
   for (auto& [entry, turn] : served) {
-    const bool there = std::ranges::find(*ids, Host::machine_id(entry->record.id)) != ids->end();
+    const bool there = std::ranges::find(*ids, entry->machine.vm_id()) != ids->end();
     auto go_on = [](std::shared_ptr<Fleet> self, EntryPtr its_entry, bool is_there,
                     std::shared_ptr<Turns::Turn>) -> asio::awaitable<void> {
       co_await self->go_on_with(its_entry, is_there);
@@ -163,17 +173,38 @@ asio::awaitable<void> Fleet::go_on_with_machines() {
     asio::co_spawn(host_.executor(), go_on(shared_from_this(), entry, there, turn), asio::detached);
   }
   served.clear();
-  for (const std::string& id : *ids) {
-    if (is_there(host_.sprite_dir(Host::sprite_id(id)))) continue;
-    auto destroy = [id](vm::Hypervisor& machines) { return machines.destroy(id); };
-    (void)co_await host_.with_hypervisor("ending a machine", destroy);
+  for (const std::string& id : *ids)
+    if (!is_of_sprite(id) && !hidden_vms::is_hidden(host_, id)) left_over_.push_back(id);
+  for (const std::string& id : left_over_) {
+    auto end = [this, id](vm::Hypervisor& machines) { return hidden_vms::end(host_, machines, id); };
+    const auto ended = co_await host_.with_hypervisor("ending a machine", end);
+    if (!ended) log::warning("ignoring: {}", log::one_line(ended.error()));  // the next daemon tries again
   }
+}
+
+bool Fleet::is_of_sprite(const std::string& vm_id) const {
+  return std::ranges::any_of(entries_, [&](const auto& each) { return each.second->machine.vm_id() == vm_id; });
 }
 
 asio::awaitable<void> Fleet::go_on_with(EntryPtr entry, bool there) {
   if (!there) {
     co_await entry->machine.let_go();
-    enter(*entry, Phase::stopped, "its machine was gone when the daemon started");
+    if (entry->machine.has_memory()) {
+      enter(*entry, Phase::asleep);
+    } else {
+      enter(*entry, Phase::stopped, "its machine was gone when the daemon started");
+    }
+    co_return;
+  }
+  const auto state = co_await entry->machine.vm_state();
+  const bool saved = entry->machine.has_memory();
+  if (state && (*state == vm::State::waiting || (*state == vm::State::paused && saved))) {
+    (void)co_await entry->machine.cut_power();  // it never ran since its memory was saved
+    enter(*entry, saved ? Phase::asleep : Phase::stopped);
+    co_return;
+  }
+  if (state && *state == vm::State::paused) {
+    enter(*entry, Phase::paused);
     co_return;
   }
   if (auto adopted = co_await entry->machine.adopt(); adopted) {
@@ -185,15 +216,19 @@ asio::awaitable<void> Fleet::go_on_with(EntryPtr entry, bool there) {
 
 asio::awaitable<void> Fleet::machine_ended(std::string id, std::string reason) {
   const auto found =
-      std::ranges::find_if(entries_, [&](const auto& each) { return Host::machine_id(each.second->record.id) == id; });
-  if (found == entries_.end()) co_return;
+      std::ranges::find_if(entries_, [&](const auto& each) { return each.second->machine.vm_id() == id; });
+  if (found == entries_.end()) {
+    co_await blanks_.ended(std::move(id));
+    co_return;
+  }
   const EntryPtr entry = found->second;
   const Turns::Turn turn = co_await entry->turns.take();
   if (!entry->machine.on()) co_return;  // we ended it ourselves
   auto look = [id](vm::Hypervisor& machines) { return machines.state(id); };
   const auto state = co_await host_.with_hypervisor("looking at the machine", look);
   if (!state || *state != vm::State::absent) co_return;  // started again meanwhile
-  (void)co_await entry->machine.cut_power();             // its memory file and sockets
+  cancel(*entry);
+  (void)co_await entry->machine.cut_power();  // its memory file and sockets
   enter(*entry, Phase::stopped, "ended by itself: " + reason);
 }
 
@@ -347,16 +382,23 @@ asio::awaitable<Result<wire::Sprite>> Fleet::create(wire::CreateRequest request)
   entry->phase = Phase::creating;
   entries_[entry->record.name] = entry;
   const Turns::Turn turn = co_await entry->turns.take();
+  std::optional<Blank> blank = co_await take_blank(entry);
   Result<> made;
   if (from.empty()) {
-    auto make = [this, entry] {
-      return make_folder(entry->record, [&](const Path& folder) { return make_volume(entry->record, folder); });
+    auto make = [this, entry, of = blank ? blank->made_of : nullptr] {
+      return make_folder(entry->record, [&](const Path& folder) {
+        return of ? of->disk->fork(folder, of->cut) : make_volume(entry->record, folder);
+      });
     };
     made = co_await on_pool(host_.pool(), make);
   } else {
     made = co_await fork_folder(entry, from);
   }
-  if (made) made = co_await bring_up(entry);
+  if (made) {
+    made = co_await start_machine(entry, std::move(blank), from.empty() ? DiskOf::fork_of_template : DiskOf::sprite);
+  } else if (blank) {
+    co_await blanks_.discard(*std::move(blank));
+  }
   if (made) co_return to_wire(*entry);
   (void)co_await discard(entry);  // the first failure is the one to tell
   co_return told(std::move(made).error(), doing);
@@ -365,6 +407,10 @@ asio::awaitable<Result<wire::Sprite>> Fleet::create(wire::CreateRequest request)
 asio::awaitable<Result<>> Fleet::bring_up(EntryPtr entry) {
   if (entry->phase == Phase::destroyed) co_return no_such_sprite(entry->record.name);
   if (entry->damage) co_return *entry->damage;
+  if (entry->phase == Phase::paused) {
+    auto resumed = co_await resume(entry);
+    if (resumed) co_return *std::move(resumed);
+  }
   if (entry->machine.reachable()) co_return Result<>{};
   if (entry->lacks_disk) {
     auto serve = [entry] { return entry->machine.serve_disk(); };
@@ -387,19 +433,42 @@ asio::awaitable<Result<>> Fleet::bring_up(EntryPtr entry) {
     }
     CO_TRY(co_await entry->machine.cut_power());  // what it left behind
   }
-  enter(*entry, Phase::starting);
-  auto up = co_await entry->machine.power_on();
-  if (up) {
-    enter(*entry, Phase::running);
-    co_return up;
+  std::string note;
+  if (entry->machine.has_memory()) {
+    enter(*entry, Phase::starting);
+    auto woken = co_await entry->machine.wake();
+    if (!woken) {
+      enter(*entry, Phase::asleep, "did not wake: " + woken.error().what);
+      co_return part_missing(std::move(woken).error());
+    }
+    if (woken->from == Woken::From::memory) {
+      enter(*entry, Phase::running);
+      co_return Result<>{};
+    }
+    note = "booted anew, since its saved memory could not be used: " + woken->why;
+    log::warning("'{}' {}", entry->record.name, note);
+    co_await entry->machine.let_go();  // its disk was served for that
   }
-  enter(*entry, Phase::stopped, "did not start: " + up.error().what);
+  enter(*entry, Phase::starting, note);
+  std::optional<Blank> blank = co_await take_blank(entry);
+  if (blank) {
+    auto save = [this, record = entry->record] { return save_record(host_.sprite_dir(record.id), record); };
+    if (auto saved = co_await on_pool(host_.pool(), save); !saved) {
+      co_await blanks_.discard(*std::move(blank));
+      enter(*entry, Phase::stopped, "did not start: " + saved.error().what);
+      co_return saved;
+    }
+  }
+  auto up = co_await start_machine(entry, std::move(blank), DiskOf::sprite, note);
+  if (up) co_return up;
   co_return part_missing(std::move(up).error());
 }
 
 asio::awaitable<Result<>> Fleet::bring_down(EntryPtr entry) {
   if (entry->phase == Phase::destroyed) co_return no_such_sprite(entry->record.name);
+  if (entry->phase == Phase::asleep) co_return co_await leave_sleep(entry);
   if (!entry->machine.on() && !entry->lacks_disk) co_return Result<>{};
+  (void)co_await rouse(entry);  // one that does not answer is ended all the same
   enter(*entry, Phase::stopping);
   auto down = co_await entry->machine.shut_down();
   if (down) {
@@ -412,6 +481,7 @@ asio::awaitable<Result<>> Fleet::bring_down(EntryPtr entry) {
 }
 
 asio::awaitable<Result<>> Fleet::discard(EntryPtr entry) {
+  cancel(*entry);
   auto cut = co_await entry->machine.cut_power();  // also where a machine lives that we could not go on with
   if (!cut && entry->machine.on()) co_return cut;
   const Path folder = host_.sprite_dir(entry->record.id);
@@ -496,9 +566,7 @@ asio::awaitable<Result<wire::AgentStatus>> Fleet::agent_status(std::string name)
 
 Result<std::string> Fleet::console_log(const std::string& name) const {
   TRY_LET(const EntryPtr entry, find(name));
-  auto log = vm::console_tail(host_.console_log(entry->record.id));
-  if (!log && log.error().kind == Error::Kind::not_found) return std::string();  // never started
-  return log;
+  return entry->machine.console_log();  // empty for one that was never started
 }
 
 std::shared_ptr<void> Fleet::watch(std::function<void(const wire::Sprite&)> changed) {
@@ -529,7 +597,13 @@ wire::DaemonStatus Fleet::daemon_status() const {
 }
 
 void Fleet::close() {
+  for (const auto& [name, entry] : entries_) cancel(*entry);
+  templates_.close();
+  blanks_.close();
   host_.close();  // a start under way may be opening a disk
+  if (vm::Hypervisor* const hypervisor = host_.opened_hypervisor())
+    if (const auto hidden = hidden_vms::all(host_))
+      for (const std::string& id : *hidden) (void)hidden_vms::end(host_, *hypervisor, id);  // else the next daemon does
   for (const auto& [name, entry] : entries_)
     (void)entry->machine.release();  // the next daemon goes on from tmpfs if a flush failed
 }

@@ -22,7 +22,8 @@ namespace sprite {
 
 Error no_such_sprite(const std::string& name);
 
-enum class Phase { creating, stopped, starting, running, stopping, destroyed };
+/// paused: the VM is there and stands still. asleep: its memory is saved on the disk.
+enum class Phase { creating, stopped, starting, running, paused, asleep, stopping, destroyed };
 
 struct Entry {
   Entry(Host& host, Record its_record) : record(std::move(its_record)), machine(host, record) {}
@@ -33,6 +34,7 @@ struct Entry {
   std::optional<Error> damage;        ///< Why nothing is known of it but its folder; it can only be destroyed.
   std::uint64_t disk_used_bytes = 0;  ///< As measure_disks() found it.
   bool lacks_disk = false;            ///< An earlier daemon's machine may wait for its disk, which we could not serve.
+  std::shared_ptr<Saving> saving;     ///< Paused, and on its way to being asleep.
   Turns turns;
   Machine machine;
 };
@@ -53,6 +55,7 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   asio::awaitable<Result<wire::Sprite>> start(std::string name) override;
   asio::awaitable<Result<wire::Sprite>> stop(std::string name) override;
   asio::awaitable<Result<wire::Sprite>> restart(std::string name) override;
+  asio::awaitable<Result<wire::Sprite>> sleep(std::string name, Depth depth) override;
   asio::awaitable<Result<>> check_room_for_checkpoint(std::string name) override;
   asio::awaitable<Result<Checkpointed>> checkpoint(std::string name, std::string comment) override;
   asio::awaitable<Result<std::vector<wire::Checkpoint>>> checkpoints(std::string name) override;
@@ -100,14 +103,33 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
 
   // The caller of these has the entry's turn.
   asio::awaitable<Result<>> bring_up(EntryPtr entry);
+  asio::awaitable<std::optional<Blank>> take_blank(EntryPtr entry);
+  asio::awaitable<Result<>> start_machine(EntryPtr entry, std::optional<Blank> blank, DiskOf disk,
+                                          std::string note = "");
+  asio::awaitable<Result<>> boot(EntryPtr entry);
   asio::awaitable<Result<>> bring_down(EntryPtr entry);
+  asio::awaitable<Result<>> pause(EntryPtr entry);
+  asio::awaitable<Result<>> send_to_disk(EntryPtr entry);
+  asio::awaitable<std::optional<Result<>>> resume(EntryPtr entry);
+  void cancel(Entry& entry);
+  /// Before the disk becomes another: a paused sprite goes on; saved memory, which is of the disk as it is, goes.
+  asio::awaitable<Result<>> leave_sleep(EntryPtr entry);
+  /// Before what needs a guest that answers: a paused one goes on.
+  asio::awaitable<Result<>> rouse(EntryPtr entry);
   asio::awaitable<Result<>> discard(EntryPtr entry);
 
+  /// Copies the memory of a sprite that falls asleep; without its turn but at the end.
+  asio::awaitable<void> save_behind(EntryPtr entry, std::shared_ptr<Saving> saving);
+  bool is_of_sprite(const std::string& vm_id) const;
+  asio::awaitable<void> prepare_for_next(TemplateKind kind);
   asio::awaitable<void> go_on_with_machines();
   asio::awaitable<void> go_on_with(EntryPtr entry, bool there);
   asio::awaitable<void> machine_ended(std::string id, std::string reason);
 
   Host host_;
+  Templates templates_{host_};
+  Blanks blanks_{host_};
+  std::vector<std::string> left_over_;       ///< Hidden VMs of earlier daemons.
   std::map<std::string, EntryPtr> entries_;  // by name
   std::map<std::uint64_t, std::function<void(const wire::Sprite&)>> watchers_;
   std::uint64_t next_watcher_ = 0;

@@ -49,6 +49,7 @@ asio::awaitable<Result<Checkpointed>> Fleet::checkpoint(std::string name, std::s
     co_return Error(Error::Kind::invalid, "a comment may have at most 4096 bytes");
   }
   CO_TRY_LET(const Claim claimed, co_await claim(name));
+  CO_TRY(co_await rouse(claimed.entry));
   CO_TRY_LET(const store::History before, co_await history(claimed.entry));
   CO_TRY(check_room(before, name));
   std::function<Result<store::Checkpoint>(store::Volume&)> work =
@@ -105,6 +106,7 @@ asio::awaitable<Result<Checkpointed>> Fleet::restore(std::string name, std::stri
   const EntryPtr entry = claimed.entry;
   CO_TRY_LET(const store::History before, co_await history(entry));
   CO_TRY_LET(const store::Checkpoint target, find_checkpoint(before, id));
+  CO_TRY(co_await leave_sleep(entry));
   const bool was_on = entry->machine.on();
   auto restored = co_await entry->machine.restore(target.number);
   if (!restored) {
@@ -123,6 +125,7 @@ asio::awaitable<Result<Checkpointed>> Fleet::restore(std::string name, std::stri
 asio::awaitable<Result<FilesystemChecked>> Fleet::check_filesystem(std::string name) {
   CO_TRY_LET(const Claim claimed, co_await claim(name));
   const EntryPtr entry = claimed.entry;
+  CO_TRY(co_await leave_sleep(entry));
   const bool was_on = entry->machine.on();
   enter(*entry, Phase::starting, "its filesystem is being checked");
   auto checked = co_await entry->machine.check_filesystem();

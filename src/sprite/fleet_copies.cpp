@@ -72,6 +72,7 @@ Result<wire::CreateRequest> Fleet::with_settings_of_source(wire::CreateRequest r
 asio::awaitable<Result<>> Fleet::fork_folder(EntryPtr entry, std::string from) {
   const auto [name, id] = parse_source(from);
   CO_TRY_LET(const Claim source, co_await claim(name));
+  CO_TRY(co_await rouse(source.entry));
   std::optional<std::int64_t> number;
   if (!id.empty()) {
     CO_TRY_LET(const store::History all, co_await history(source.entry));
@@ -92,6 +93,7 @@ asio::awaitable<Result<>> Fleet::export_to(std::string name, std::string path) {
   std::string description;
   {
     CO_TRY_LET(const Claim source, co_await claim(name));
+    CO_TRY(co_await rouse(source.entry));
     description = to_json(source.entry->record);
     std::function<Result<>(store::Volume&)> fork = [scratch](store::Volume& volume) -> Result<> {
       TRY(make_directories(scratch->path() / "run"));

@@ -2,6 +2,7 @@
 
 #include <boost/asio/post.hpp>
 
+#include "sprite/disk_server.h"
 #include "vm/embedded.h"
 #include "vm/libvirt.h"
 #include "vm/machine_files.h"
@@ -38,7 +39,7 @@ void Host::close() {
 }
 
 Result<std::shared_ptr<store::Volume>> Host::open_volume(const std::string& sprite_id) const {
-  const Path runtime = vm_dir(sprite_id);
+  const Path runtime = volume_dir(sprite_id);
   TRY(make_directories(runtime));
   return store::Volume::open(sprite_dir(sprite_id), runtime, packs_);
 }
@@ -59,8 +60,33 @@ asio::awaitable<Result<vm::Hypervisor*>> Host::hypervisor() {
   co_return hypervisor_.get();
 }
 
+Result<vm::MachineSpec> Host::vm_spec(const std::string& vm_id, const std::string& image, std::uint64_t memory_bytes,
+                                      unsigned vcpus) const {
+  TRY_LET(const image::Image found, images().find(image));
+  const Path runtime = vm_dir(vm_id);
+  return vm::MachineSpec{
+      .id = vm_id,
+      .hostname = "sprite",
+      .kernel = found.kernel(),
+      .initramfs = found.initramfs(),
+      .kernel_arguments = found.manifest.kernel_arguments,
+      .memory_bytes = memory_bytes,
+      .vcpus = vcpus,
+      .memory_file = memory_file(vm_id),
+      .disk_socket = runtime / "disk.sock",
+      .disk_export = disk_export,
+      .checkpoints_export = checkpoints_export,
+      .channel_socket = runtime / "channel.sock",
+      .console_log = runtime / "console.log",
+      .runtime_directory = runtime,
+      .mac_address = "52:54:00:00:00:01",
+  };
+}
+
 std::string Host::machine_id(const std::string& sprite_id) { return sprite_id.substr(sprite_id_prefix.size()); }
 
-std::string Host::short_id(const std::string& sprite_id) { return vm::short_id(machine_id(sprite_id)); }
+Path Host::vm_dir(const std::string& vm_id) const { return vms_dir() / vm::short_id(vm_id); }
+
+Path Host::memory_file(const std::string& vm_id) const { return options_.memory_dir / (vm::short_id(vm_id) + ".ram"); }
 
 }  // namespace sprite

@@ -40,6 +40,8 @@ class Host {
     auto call = [opened, its_work = std::move(work)]() mutable { return its_work(*opened); };
     co_return co_await calls_.call(std::move(doing), limit, call);
   }
+  /// It, if it is open already, or null.
+  vm::Hypervisor* opened_hypervisor() const { return hypervisor_.get(); }
   /// What is known of it without waiting; empty until it is open.
   vm::Facts facts() const { return facts_; }
   /// Called on the executor when a machine ended by itself. Set once, before the first hypervisor().
@@ -67,15 +69,21 @@ class Host {
 
   /// What every sprite's id begins with; a uuid follows.
   static constexpr std::string_view sprite_id_prefix = "sprite-";
-  /// What the hypervisor calls a sprite's machine: the uuid in the sprite's id.
+  /// The uuid in a sprite's id.
   static std::string machine_id(const std::string& sprite_id);
-  static std::string sprite_id(const std::string& machine_id) { return std::string(sprite_id_prefix) + machine_id; }
-  /// The first 12 hex digits of the uuid in a sprite's id: short enough for socket paths.
-  static std::string short_id(const std::string& sprite_id);
+  /// A VM with the folder, sockets and memory file that follow from its id. Errors: as image::Catalogue::find().
+  Result<vm::MachineSpec> vm_spec(const std::string& vm_id, const std::string& image, std::uint64_t memory_bytes,
+                                  unsigned vcpus) const;
+  Path templates_dir() const { return options_.data_dir / "templates"; }
   Path sprites_dir() const { return options_.data_dir / "sprites"; }
   Path sprite_dir(const std::string& sprite_id) const { return sprites_dir() / sprite_id; }
   Path console_log(const std::string& sprite_id) const { return sprite_dir(sprite_id) / "console.log"; }
-  Path vm_dir(const std::string& sprite_id) const { return options_.runtime_dir / "vm" / short_id(sprite_id); }
+  /// What lives as long as an open volume.
+  Path volume_dir(const std::string& sprite_id) const { return vm_dir(machine_id(sprite_id)); }
+  /// What lives as long as a VM. That of a sprite's first one is its volume's, too.
+  Path vms_dir() const { return options_.runtime_dir / "vm"; }
+  Path vm_dir(const std::string& vm_id) const;
+  Path memory_file(const std::string& vm_id) const;
 
  private:
   asio::any_io_executor executor_;

@@ -1,13 +1,11 @@
 #include "sprite/machine.h"
 
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/steady_timer.hpp>
-
 #include "base/text.h"
-#include "base/unix_socket.h"
 #include "sprite/agent_client.h"
 #include "sprite/checkpoints.h"
+#include "sprite/connect_channel.h"
 #include "sprite/filesystem.h"
+#include "sprite/hidden_vms.h"
 #include "sprite/on_pool.h"
 #include "vm/console_log.h"
 
@@ -20,6 +18,7 @@ constexpr auto start_limit = 90s;  // of QEMU, through libvirt; 0.4 s on an idle
 constexpr auto boot_limit = 90s;   // emulated, on a busy machine; a usual boot takes 3 to 4
 constexpr auto adopt_limit = 20s;
 constexpr auto configure_limit = 60s;
+constexpr auto clone_limit = 10s;     // a usual one takes a tenth of a second; to boot is quicker than to wait longer
 constexpr auto shutdown_limit = 10s;  // the agent gives programs 2 s of it
 constexpr auto power_off_limit = 5s;
 constexpr auto ending_limit = 2s;  // between the end of the channel and that of the process
@@ -31,10 +30,13 @@ constexpr auto thaw_limit = 2s, show_limit = 5s;
 constexpr auto take_disk_limit = 30s, give_disk_limit = 30s;  // the first writes what was not written yet
 constexpr std::size_t automatic_checkpoints_kept = 5;
 
-asio::awaitable<void> pause_for(std::chrono::milliseconds time) {
-  asio::steady_timer timer(co_await asio::this_coro::executor, time);
-  boost::system::error_code ignored;
-  co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+/// A VM that was not started as this sprite's has its console in its own folder.
+void keep_console(const Path& from, const Path& to) {
+  const auto text = vm::console_tail(from);
+  if (!text || text->empty()) return;
+  const auto log = open_file(to, O_WRONLY | O_CREAT | O_APPEND);
+  if (log) (void)write_all(log->get(), as_bytes(*text));
+  (void)vm::trim_console(to);
 }
 
 /// Removes the oldest automatic checkpoints, but for those that are kept and number `needed`. What fails, the next one
@@ -54,25 +56,11 @@ Machine::Machine(Host& host, const Record& record) : host_(host), record_(record
 Machine::~Machine() = default;
 
 Result<vm::MachineSpec> Machine::machine_spec() const {
-  TRY_LET(const image::Image image, host_.images().find(record_.image));
-  const Path runtime = host_.vm_dir(record_.id);
-  return vm::MachineSpec{
-      .id = Host::machine_id(record_.id),
-      .hostname = record_.name,
-      .kernel = image.kernel(),
-      .initramfs = image.initramfs(),
-      .kernel_arguments = image.manifest.kernel_arguments,
-      .memory_bytes = record_.memory_bytes,
-      .vcpus = record_.vcpus,
-      .memory_file = host_.options().memory_dir / (Host::short_id(record_.id) + ".ram"),
-      .disk_socket = runtime / "disk.sock",
-      .disk_export = "disk",
-      .checkpoints_export = "checkpoints",
-      .channel_socket = runtime / "channel.sock",
-      .console_log = host_.console_log(record_.id),
-      .runtime_directory = runtime,
-      .mac_address = record_.mac_address,
-  };
+  TRY_LET(vm::MachineSpec spec, host_.vm_spec(vm_id(), record_.image, record_.memory_bytes, record_.vcpus));
+  spec.hostname = record_.name;
+  spec.console_log = host_.console_log(record_.id);
+  spec.mac_address = record_.mac_address;
+  return spec;
 }
 
 Result<> Machine::serve_disk() {
@@ -81,12 +69,11 @@ Result<> Machine::serve_disk() {
     TRY_LET(volume_, host_.open_volume(record_.id));
     volume_->start_upkeep({});
   }
-  TRY_LET(Fd socket, listen_unix(host_.vm_dir(record_.id) / "disk.sock"));
-  auto find = [volume = volume_](const std::string& name) -> std::shared_ptr<nbd::Device> {
-    if (name == "checkpoints") return {volume, &volume->checkpoint_disk()};
-    return name == "disk" ? volume : nullptr;
-  };
-  TRY_LET(disk_, nbd::Server::start(std::move(socket), std::move(find)));
+  const Path runtime = host_.vm_dir(vm_id());
+  TRY(make_directories(runtime));
+  TRY_LET(auto disk, DiskServer::start(runtime / "disk.sock", volume_->size_bytes()));
+  TRY(disk->bind(volume_));
+  disk_ = std::move(disk);
   return {};
 }
 
@@ -100,17 +87,16 @@ asio::awaitable<Result<>> Machine::start_vm() {
 }
 
 asio::awaitable<Result<>> Machine::connect_agent(std::chrono::milliseconds limit) {
-  CO_TRY_LET(Fd socket, connect_unix(host_.vm_dir(record_.id) / "channel.sock", Blocking::no));
   auto serve = [this](Stream stream) { host_.serve_guest(record_.name, std::move(stream)); };
-  auto link = std::make_unique<channel::Link>(host_.executor(), std::move(socket), channel::Role::host,
-                                              channel::Link::Options{}, serve, [this](Error) { channel_down_ = true; });
-  CO_TRY(co_await link->ready(limit));
+  auto closed = [this](Error) { channel_down_ = true; };
+  const Path socket = host_.vm_dir(vm_id()) / "channel.sock";
+  CO_TRY_LET(auto link, co_await connect_channel(host_.executor(), socket, serve, closed, limit));
   channel_down_ = false;
   link_ = std::move(link);
   co_return Result<>{};
 }
 
-asio::awaitable<Result<>> Machine::configure_agent() {
+asio::awaitable<Result<>> Machine::configure_agent(std::chrono::milliseconds limit) {
   wire::Configure identity;
   identity.sprite_id = record_.id;
   identity.sprite_name = identity.hostname = record_.name;
@@ -120,17 +106,18 @@ asio::awaitable<Result<>> Machine::configure_agent() {
   identity.entropy = to_hex(random_bytes(64));
   for (const char c : Host::machine_id(record_.id))
     if (c != '-') identity.machine_id += c;
+  identity.mac_address = record_.mac_address;
   identity.environment = record_.environment;
   auto read = [folder = host_.sprite_dir(record_.id)] { return store::read_history(folder); };
   if (const auto history = co_await on_pool(host_.pool(), read)) identity.checkpoints = shown_of(*history);
   CO_TRY_LET(Stream stream, link_->open());
-  co_return co_await agent_client::configure(std::move(stream), identity, configure_limit);
+  co_return co_await agent_client::configure(std::move(stream), identity, limit);
 }
 
 asio::awaitable<Result<>> Machine::power_on() {
   auto on = co_await start_vm();
   if (on) on = co_await connect_agent(boot_limit);
-  if (on) on = co_await configure_agent();
+  if (on) on = co_await configure_agent(configure_limit);
   co_return co_await off_unless(std::move(on));
 }
 
@@ -142,9 +129,53 @@ asio::awaitable<Result<>> Machine::off_unless(Result<> up) {
   co_return error;
 }
 
+asio::awaitable<Result<>> Machine::power_on_from(Blank blank, DiskOf disk) {
+  auto on = co_await go_on_from(std::move(blank), disk);
+  if (on) co_return on;
+  (void)co_await cut_power();  // the first failure is the one to tell
+  co_return on;
+}
+
+/// Until it has acknowledged who it is, the VM stays a hidden one, which nobody goes on with after a crash.
+asio::awaitable<Result<>> Machine::go_on_from(Blank blank, DiskOf disk) {
+  disk_ = std::move(blank.disks);
+  const std::shared_ptr<const Template> of = blank.made_of;
+  auto bind = [this, of, disk]() -> Result<> {
+    TRY_LET(volume_, host_.open_volume(record_.id));
+    volume_->start_upkeep({});
+    if (disk == DiskOf::fork_of_template) return disk_->bind(volume_);
+    TRY_LET(scratch_, ScratchDisk::make(host_, *of, vm_id()));
+    return disk_->bind(scratch_->volume());
+  };
+  CO_TRY(co_await on_pool(host_.pool(), bind));
+  auto load = [id = vm_id(), of](vm::Hypervisor& hypervisor) -> Result<> {
+    TRY(hypervisor.load(id, of->memory.state()));
+    return hypervisor.resume(id);
+  };
+  CO_TRY(co_await host_.with_hypervisor("loading the template", load, clone_limit));
+  CO_TRY(co_await connect_agent(clone_limit));
+  if (scratch_) {
+    CO_TRY(co_await exchange_scratch());
+  }
+  CO_TRY(co_await configure_agent(clone_limit));
+  co_return hidden_vms::hand_over(host_, vm_id());
+}
+
+/// As a restore does: what the template had mounted goes, and the sprite's own disk takes its place.
+asio::awaitable<Result<>> Machine::exchange_scratch() {
+  CO_TRY(co_await take_disk_from_guest());
+  auto exchange = [this]() -> Result<> {
+    TRY(disk_->bind(volume_));
+    scratch_.reset();
+    return {};
+  };
+  CO_TRY(co_await on_pool(host_.pool(), exchange));
+  co_return co_await give_disk_to_guest();
+}
+
 asio::awaitable<Result<>> Machine::adopt() {
   CO_TRY(co_await connect_agent(adopt_limit));
-  co_return co_await configure_agent();
+  co_return co_await configure_agent(configure_limit);
 }
 
 asio::awaitable<bool> Machine::has_ended() {
@@ -168,7 +199,7 @@ asio::awaitable<Result<>> Machine::shut_down() {
 asio::awaitable<Result<>> Machine::wait_until_absent(std::chrono::milliseconds limit) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
   for (;;) {
-    auto look = [id = Host::machine_id(record_.id)](vm::Hypervisor& hypervisor) { return hypervisor.state(id); };
+    auto look = [id = vm_id()](vm::Hypervisor& hypervisor) { return hypervisor.state(id); };
     CO_TRY_LET(const vm::State state, co_await host_.with_hypervisor("looking at the machine", look));
     if (state == vm::State::absent) co_return Result<>{};
     if (std::chrono::steady_clock::now() > deadline) {
@@ -179,7 +210,7 @@ asio::awaitable<Result<>> Machine::wait_until_absent(std::chrono::milliseconds l
 }
 
 asio::awaitable<Result<>> Machine::cut_power() {
-  auto destroy = [id = Host::machine_id(record_.id)](vm::Hypervisor& hypervisor) { return hypervisor.destroy(id); };
+  auto destroy = [id = vm_id()](vm::Hypervisor& hypervisor) { return hypervisor.destroy(id); };
   CO_TRY(co_await host_.with_hypervisor("ending the machine", destroy));
   co_await let_go();
   co_return Result<>{};
@@ -187,11 +218,16 @@ asio::awaitable<Result<>> Machine::cut_power() {
 
 asio::awaitable<void> Machine::let_go() {
   link_.reset();
-  auto close = [disk = std::move(disk_), volume = std::move(volume_), runtime = host_.vm_dir(record_.id)]() mutable {
+  auto close = [disk = std::move(disk_), volume = std::move(volume_), scratch = std::move(scratch_),
+                of_volume = host_.volume_dir(record_.id), of_vm = host_.vm_dir(vm_id()),
+                console = host_.console_log(record_.id)]() mutable -> Result<> {
     disk.reset();
+    scratch.reset();
     if (volume) (void)volume->close();  // what could not be flushed is what the last flush of the guest did not cover
     volume.reset();
-    return remove_tree(runtime);
+    keep_console(of_vm / "console.log", console);
+    TRY(remove_tree(of_volume));
+    return remove_tree(of_vm);
   };
   (void)co_await on_pool(host_.pool(), close);  // what is left over is removed by the next start
 }
@@ -205,10 +241,15 @@ Result<> Machine::release() {
   return flushed;
 }
 
+std::string Machine::console_log(std::uint64_t limit_bytes) const {
+  std::string text;
+  for (const Path& file : {host_.console_log(record_.id), host_.vm_dir(vm_id()) / "console.log"})
+    if (const auto part = vm::console_tail(file, limit_bytes)) text += *part;
+  return text.substr(text.size() - std::min<std::size_t>(text.size(), limit_bytes));
+}
+
 Error Machine::with_console(Error error) const {
-  const auto log = vm::console_tail(host_.console_log(record_.id), 4 * KiB);
-  if (!log) return error;
-  std::vector<std::string> lines = split(trim(*log), '\n');
+  const std::vector<std::string> lines = split(trim(console_log(4 * KiB)), '\n');
   for (std::size_t i = lines.size() - std::min<std::size_t>(lines.size(), 3); i < lines.size(); ++i)
     if (const std::string line = trim(lines[i]); !line.empty()) error.because.push_back("console: " + line);
   return error;
@@ -336,7 +377,7 @@ asio::awaitable<Result<Checked>> Machine::check_filesystem() {
   if (in_place) {
     given = co_await give_disk_to_guest();
   } else {
-    given = co_await configure_agent();
+    given = co_await configure_agent(configure_limit);
   }
   if (checked) {
     CO_TRY(co_await off_unless(std::move(given)));

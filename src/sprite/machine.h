@@ -12,11 +12,15 @@
 #include "base/result.h"
 #include "base/stream.h"
 #include "channel/link.h"
-#include "nbd/server.h"
+#include "sprite/blanks.h"
+#include "sprite/disk_server.h"
 #include "sprite/host.h"
 #include "sprite/on_pool.h"
 #include "sprite/record.h"
+#include "sprite/scratch_disk.h"
 #include "store/volume.h"
+#include "vm/console_log.h"
+#include "vm/memory_image.h"
 
 namespace sprite {
 
@@ -32,17 +36,42 @@ struct Checked {
   wire::DiskCheck check{};
 };
 
+/// A sleep on its way to the disk.
+struct Saving {
+  Saving(vm::MemoryImageWriter its_writer, Path ram) : writer(std::move(its_writer)), memory_file(std::move(ram)) {}
+  vm::MemoryImageWriter writer;
+  Path memory_file;
+  vm::MemoryStamp stamp{};
+  std::atomic<bool> cancelled = false;
+};
+
+/// How a wake from saved memory ended.
+struct Woken {
+  enum class From { memory, nothing, refused };
+  From from = From::nothing;
+  std::string why{};  ///< The memory was refused.
+};
+
+/// What a sprite's disk is to the template that it goes on from: the very disk that the template's RAM knows, or any
+/// other, which has to be exchanged for that.
+enum class DiskOf { fork_of_template, sprite };
+
 class Machine {
  public:
   Machine(Host& host, const Record& record);
   ~Machine();
 
+  /// What the hypervisor calls it.
+  std::string vm_id() const { return record_.vm_id.value_or(Host::machine_id(record_.id)); }
   bool on() const { return disk_ != nullptr; }
   /// The agent can be talked to; false while on() after a daemon's restart, or when the guest broke the channel.
   bool reachable() const { return link_ != nullptr && !channel_down_; }
 
   /// Cold boot until programs may run in it. Errors: no_space, unavailable, corrupt (with the console's last lines).
   asio::awaitable<Result<>> power_on();
+  /// Goes on from a template instead of booting; `blank` is the VM that the record names. Ready when the agent has
+  /// acknowledged its identity; else it is off again. Errors: corrupt (the template), unavailable, no_space.
+  asio::awaitable<Result<>> power_on_from(Blank blank, DiskOf disk);
   /// Serves the disk of a VM that an earlier daemon left running; at once, since its guest waits. Errors: as opening a
   /// volume.
   Result<> serve_disk();
@@ -79,8 +108,32 @@ class Machine {
   /// The guest shows these checkpoints from now on; one that does not hear it learns it when it is next configured.
   void show_checkpoints(std::vector<wire::ShownCheckpoint> checkpoints);
 
+  /// Programs and processors stand still, RAM stays; nothing of the disk is under way. Errors: unavailable.
+  asio::awaitable<Result<>> pause();
+  /// A paused VM goes on, whoever paused it: its clock is set, then programs go on. Errors: unavailable.
+  asio::awaitable<Result<>> resume();
+  /// Writes what a paused VM consists of beside its RAM; the copy of that is to follow. Errors: no_space, unavailable.
+  asio::awaitable<Result<std::shared_ptr<Saving>>> begin_saving();
+  /// Copies a paused VM's RAM; what it made counts once it is published. Takes no turn: it may be cancelled. Errors:
+  /// no_space, unavailable, busy (cancelled).
+  asio::awaitable<Result<>> copy_memory(std::shared_ptr<Saving> saving);
+  /// The copy counts from now on, and the VM is ended. Errors: no_space, unavailable (it is still there then).
+  asio::awaitable<Result<>> finish_saving(std::shared_ptr<Saving> saving);
+  /// Goes on from the saved memory, which is used up by it. Nothing in the result: there is none; a text: it cannot be
+  /// used, for that reason, and is gone. Errors: no_space, unavailable (it stays).
+  asio::awaitable<Result<Woken>> wake();
+  /// Whether there is a saved memory. Blocks for a moment.
+  bool has_memory() const;
+  /// Removes what there is of saved memory, and of attempts at it. Blocks.
+  Result<> forget_memory();
+  Result<> forget_memory_remnants();
+  /// Whether the VM runs, is paused, or waits for a state. Errors: unavailable.
+  asio::awaitable<Result<vm::State>> vm_state();
+
   /// A stream to the agent's HTTP server. Errors: unavailable (off, or the channel is down).
   Result<Stream> open_stream();
+  /// What the serial console of this and earlier boots said last.
+  std::string console_log(std::uint64_t limit_bytes = vm::console_limit_bytes) const;
   /// What the agent says of itself. Errors: unavailable.
   asio::awaitable<Result<wire::AgentStatus>> agent_status();
 
@@ -95,8 +148,14 @@ class Machine {
   asio::awaitable<Result<store::Checkpoint>> keep_present(std::string comment);
   asio::awaitable<Result<store::Checkpoint>> restore_volume(std::int64_t checkpoint);
   asio::awaitable<Result<>> start_vm();
+  Path memory_directory() const { return host_.sprite_dir(record_.id) / "memory"; }
+  /// As far as it is known without the hypervisor and the disk.
+  Result<vm::MemoryStamp> stamp() const;
+  asio::awaitable<Result<>> greet();
   asio::awaitable<Result<>> connect_agent(std::chrono::milliseconds limit);
-  asio::awaitable<Result<>> configure_agent();
+  asio::awaitable<Result<>> go_on_from(Blank blank, DiskOf disk);
+  asio::awaitable<Result<>> exchange_scratch();
+  asio::awaitable<Result<>> configure_agent(std::chrono::milliseconds limit);
   asio::awaitable<Result<>> wait_until_absent(std::chrono::milliseconds limit);
   Result<vm::MachineSpec> machine_spec() const;
   Error with_console(Error error) const;
@@ -104,7 +163,8 @@ class Machine {
   Host& host_;
   const Record& record_;
   std::shared_ptr<store::Volume> volume_;
-  std::unique_ptr<nbd::Server> disk_;
+  std::unique_ptr<ScratchDisk> scratch_;
+  std::shared_ptr<DiskServer> disk_;
   std::unique_ptr<channel::Link> link_;
   bool channel_down_ = false;
 };
@@ -116,7 +176,7 @@ asio::awaitable<Result<T>> Machine::with_volume(std::function<Result<T>(store::V
     TRY_LET(const auto opened, host.open_volume(id));
     auto done = work(*opened);
     TRY(opened->close());
-    TRY(remove_tree(host.vm_dir(id)));
+    TRY(remove_tree(host.volume_dir(id)));
     return done;
   };
   co_return co_await on_pool(host_.pool(), run);

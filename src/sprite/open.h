@@ -18,6 +18,8 @@ struct SpritesOptions {
   std::string default_image = "base";
   std::uint64_t default_memory_bytes = 0;
   unsigned default_vcpus = 0;
+  std::uint64_t template_budget_bytes = 0;  ///< 0: no templates
+  unsigned blanks_max = 0;
   std::string hypervisor_uri;  ///< "" = libvirt embedded in this process
   vm::AcceleratorChoice accelerator = vm::AcceleratorChoice::automatic;
   std::string url;  ///< of this daemon's loopback listener; a sprite's URL is made from it

@@ -13,8 +13,8 @@
 namespace sprite {
 
 BOOST_DESCRIBE_STRUCT(Record, (),
-                      (id, name, image, image_name, memory_bytes, vcpus, mac_address, url_settings, labels, environment,
-                       created_at, updated_at, last_running_at))
+                      (id, name, image, image_name, memory_bytes, vcpus, mac_address, vm_id, url_settings, labels,
+                       environment, created_at, updated_at, last_running_at))
 
 namespace wire {
 BOOST_DESCRIBE_STRUCT(UrlSettings, (), (auth, private_access))

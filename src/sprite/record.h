@@ -21,6 +21,7 @@ struct Record {
   std::uint64_t memory_bytes = 0;
   unsigned vcpus = 0;
   std::string mac_address{};
+  std::optional<std::string> vm_id{};  ///< the VM that runs, or last ran, it; none: the one with its own uuid
   wire::UrlSettings url_settings{};
   std::vector<std::string> labels{};
   std::map<std::string, std::string> environment{};

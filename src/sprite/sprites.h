@@ -18,6 +18,9 @@ namespace sprite {
 
 namespace asio = boost::asio;
 
+/// How deep a sprite sleeps: its processors stand still; its memory is on the disk; there is only its disk.
+enum class Depth { paused, disk, cold };
+
 /// A checkpoint that was made, and a remark about it for people; mostly empty.
 struct Checkpointed {
   wire::Checkpoint checkpoint{};
@@ -57,12 +60,17 @@ class Sprites {
   /// Ends the VM and deletes the disk. Errors: not_found, unavailable.
   virtual asio::awaitable<Result<>> destroy(std::string name) = 0;
 
-  /// A running VM whose agent answers; a no-op if that is so. Errors: not_found, no_space, unavailable.
+  /// A running VM whose agent answers; a no-op if that is so. One that sleeps wakes, programs and all. Errors:
+  /// not_found, no_space, unavailable.
   virtual asio::awaitable<Result<wire::Sprite>> start(std::string name) = 0;
   /// Programs end, the filesystem is unmounted, the VM is gone; the disk stays. A VM whose agent does not answer within
   /// 10 s is ended all the same. Errors: not_found, unavailable.
   virtual asio::awaitable<Result<wire::Sprite>> stop(std::string name) = 0;
   virtual asio::awaitable<Result<wire::Sprite>> restart(std::string name) = 0;
+  /// The sprite sleeps at least so deep, until something touches it. Programs go on then, but after `cold`, which is
+  /// stop(). On its way to the disk it may still be woken at once. One that has no VM is left as it is. Errors:
+  /// not_found, no_space, unavailable.
+  virtual asio::awaitable<Result<wire::Sprite>> sleep(std::string name, Depth depth) = 0;
 
   /// Whether there may be one more checkpoint. Errors: not_found, no_space (it has as many as it may have).
   virtual asio::awaitable<Result<>> check_room_for_checkpoint(std::string name) = 0;

@@ -17,8 +17,21 @@ bool read_cached(int file, MutableByteView out, std::uint64_t offset) {
 
 }  // namespace
 
-/// The newest layer with these blocks; `count` becomes smaller where layers change.
+/// The newest layer with these blocks; `count` becomes smaller where layers change. Looks ahead only a few times as far
+/// as the answer reaches: what an upper layer lacks may go on to the end of the disk, and a lower one end it at once.
 std::optional<Chain::Piece> Chain::find_local(std::uint64_t first, std::uint64_t& count) const {
+  constexpr std::uint64_t first_window = 64, growth = 8;
+  for (std::uint64_t window = std::min(count, first_window);; window = std::min(count, window * growth)) {
+    std::uint64_t found = window;
+    auto piece = find_within(first, found);
+    if (found < window || window == count) {
+      count = found;
+      return piece;
+    }
+  }
+}
+
+std::optional<Chain::Piece> Chain::find_within(std::uint64_t first, std::uint64_t& count) const {
   for (const Source& source : local_) {
     const Run run = source.states->run(first, count);
     count = run.count;

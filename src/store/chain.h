@@ -31,6 +31,7 @@ class Chain {
 
  private:
   std::optional<Piece> find_local(std::uint64_t first, std::uint64_t& count) const;
+  std::optional<Piece> find_within(std::uint64_t first, std::uint64_t& count) const;
   Result<std::optional<Piece>> find_below(std::uint64_t first, std::uint64_t count, Wait wait) const;
 
   std::vector<Source> local_;

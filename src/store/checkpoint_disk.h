@@ -15,13 +15,15 @@ constexpr std::uint64_t checkpoint_offset(std::int64_t number) {
   return (static_cast<std::uint64_t>(number) + 1) * volume_bytes_max;
 }
 
+constexpr std::uint64_t checkpoint_disk_bytes = std::uint64_t{1} << 62;
+
 class CheckpointDisk final : public nbd::Device {
  public:
   /// `keeper` must outlive this.
   explicit CheckpointDisk(Keeper& keeper) : keeper_(keeper) {}
 
   bool read_only() const override { return true; }
-  std::uint64_t size_bytes() const override { return std::uint64_t{1} << 62; }
+  std::uint64_t size_bytes() const override { return checkpoint_disk_bytes; }
   Result<> read(std::uint64_t offset, MutableByteView out) override;
   bool read_now(std::uint64_t offset, MutableByteView out) override;
   Result<> write(std::uint64_t offset, ByteView data) override;

@@ -249,6 +249,39 @@ Result<bool> Keeper::cut_between_writes() {
   return true;
 }
 
+bool Keeper::was_written() {
+  return disk_->with_layers([](const Layers& layers) { return !layers.top->is_empty(); });
+}
+
+/// The id of the newest layer below the top that holds anything.
+Result<std::string> Keeper::name_of_instant() {
+  TRY_LET(const std::int64_t top, catalogue_.top());
+  TRY_LET(const auto chain, catalogue_.chain(top));
+  for (const LayerRow& row : std::span(chain).subspan(1)) {
+    if (row.number == image_layer) break;
+    const bool is_empty = disk_->with_layers([&](const Layers& layers) {
+      const auto found = std::ranges::find(layers.lower, row.number, [](const auto& each) { return each->number(); });
+      return found != layers.lower.end() &&
+             std::ranges::none_of((*found)->states().words(), [](std::uint64_t word) { return word != 0; });
+    });
+    if (!is_empty) return to_hex(std::as_bytes(std::span(row.id)));
+  }
+  return std::string("image");
+}
+
+Result<std::string> Keeper::mark_instant() {
+  std::lock_guard one(changing_);
+  if (was_written()) TRY(push({}, [](std::int64_t) { return Result<>(); }));
+  return name_of_instant();
+}
+
+Result<std::optional<std::string>> Keeper::instant() {
+  std::lock_guard one(changing_);
+  if (was_written()) return std::optional<std::string>();
+  TRY_LET(std::string name, name_of_instant());
+  return std::optional(std::move(name));
+}
+
 Result<> Keeper::prepare() {
   std::lock_guard one(changing_);
   return prepare_spare();

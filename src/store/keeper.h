@@ -42,6 +42,8 @@ class Keeper {
   /// A cut, if that keeps the guest's requests waiting for a moment only; false if it writes too fast for that.
   Result<bool> cut_between_writes();
   Result<> prepare();
+  Result<std::string> mark_instant();
+  Result<std::optional<std::string>> instant();
   Result<bool> seal();
   Result<bool> fold(std::size_t layers_max);
   Result<bool> drop_local();
@@ -83,6 +85,8 @@ class Keeper {
         cache_(packs_ ? std::make_shared<PackCache>(packs_) : nullptr) {}
 
   Result<> open_layers();
+  Result<std::string> name_of_instant();
+  bool was_written();
   Result<> follow_moves();
   Result<> remove_orphans();
   /// The layers to read through for `chain` (without the top): local ones down to the first that is not, and a map.

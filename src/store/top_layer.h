@@ -19,6 +19,7 @@
 /// Locks: a stripe is 1 MiB of disk, whose states are one cache line. Changing a state needs its stripe; writing to
 /// a block that is already `data` needs none. Stripes are taken in rising order, and nothing else is taken while
 /// holding them.
+#include <algorithm>
 #include <array>
 #include <condition_variable>
 #include <mutex>
@@ -38,6 +39,10 @@ class TopLayer {
   std::int64_t number() const { return number_; }
   int file() const { return image_.get(); }
   const BlockStates& states() const { return states_; }
+  /// Nothing was ever written to it.
+  bool is_empty() const {
+    return std::ranges::none_of(pages_, [](const Page& page) { return page.used.load(); });
+  }
   std::uint64_t used_bytes() const { return storage_bytes(image_.get()) + storage_bytes(states_file_.file.get()); }
 
   /// Holds the stripes of a range of blocks.

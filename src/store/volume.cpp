@@ -92,6 +92,10 @@ Result<> Volume::fork(const Path& directory, std::optional<std::int64_t> number)
 }
 nbd::Device& Volume::checkpoint_disk() { return implementation_->checkpoint_disk; }
 Result<> Volume::cut() { return implementation_->and_nudge(implementation_->keeper->cut()); }
+Result<std::string> Volume::mark_instant() {
+  return implementation_->and_nudge(implementation_->keeper->mark_instant());
+}
+Result<std::optional<std::string>> Volume::instant() { return implementation_->keeper->instant(); }
 Result<> Volume::prepare() { return implementation_->keeper->prepare(); }
 Result<bool> Volume::seal() { return implementation_->keeper->seal(); }
 Result<bool> Volume::fold(std::size_t layers_max) { return implementation_->keeper->fold(layers_max); }

@@ -75,6 +75,11 @@ class Volume final : public nbd::Device {
   nbd::Device& checkpoint_disk();
   /// Ends the top layer without keeping the instant. Errors: no_space, unavailable.
   Result<> cut();
+  /// Ends the top layer, unless nothing was written to it, and names this instant. Errors: no_space, unavailable.
+  Result<std::string> mark_instant();
+  /// The name of the instant at which the volume still is, as mark_instant() gives it; nothing if it was written to
+  /// since its last cut. Checkpoints change nothing, going back to one does. Errors: unavailable.
+  Result<std::optional<std::string>> instant();
   /// Does now what the next cut, checkpoint, restore or fork would else have to do first. Errors: no_space,
   /// unavailable.
   Result<> prepare();

@@ -12,6 +12,7 @@
 #include <boost/json/value_to.hpp>
 
 #include "base/crc32c.h"
+#include "base/directory.h"
 #include "base/text.h"
 #include "vm/memory_copy.h"
 
@@ -39,7 +40,7 @@ BOOST_DESCRIBE_STRUCT(StampFile, (),
                       (version, machine, image, agent_version, disk, state_bytes, ram_data_bytes, state_checksum,
                        ram_checksums))
 
-Path unfinished_place(const Path& directory) { return directory.string() + ".new"; }
+std::string unfinished_prefix(const Path& directory) { return directory.string() + ".new-"; }
 Path consumed_place(const Path& directory) { return directory.string() + ".used"; }
 
 Error corrupt(std::string what) { return Error{Error::Kind::corrupt, std::move(what), {}, {}}; }
@@ -147,7 +148,7 @@ Result<std::optional<MemoryImage>> open_memory_image(const Path& directory) {
 Result<> fill_memory(const MemoryImage& image, const Path& to, const std::atomic<bool>& cancelled) {
   const std::uint64_t bytes = image.stamp.machine.memory_bytes;
   TRY_LET(const Fd from, open_file(image.ram(), O_RDONLY));
-  TRY_LET(const Fd file, open_file(to, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW));
+  TRY_LET(const Fd file, open_file(to, O_RDWR | O_CREAT | O_NOFOLLOW));
   const auto filled = [&]() -> Result<> {
     if (::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0)
       return system_error("cannot make memory file '" + to.string() + "'");
@@ -164,13 +165,13 @@ Result<> consume_memory_image(const Path& directory) {
 }
 
 Result<> remove_memory_remnants(const Path& directory) {
-  TRY(remove_tree(unfinished_place(directory)));
+  for (const Path& each : entries_of(directory.parent_path()))
+    if (each.string().starts_with(unfinished_prefix(directory))) TRY(remove_tree(each));
   return remove_tree(consumed_place(directory));
 }
 
 Result<MemoryImageWriter> MemoryImageWriter::begin(const Path& directory) {
-  const Path unfinished = unfinished_place(directory);
-  TRY(remove_tree(unfinished));
+  const Path unfinished = unfinished_prefix(directory) + to_hex(random_bytes(4));
   TRY(make_directories(unfinished));
   return MemoryImageWriter(directory, unfinished);
 }
@@ -179,30 +180,31 @@ MemoryImageWriter::~MemoryImageWriter() {
   if (!unfinished_.empty()) (void)remove_tree(unfinished_);
 }
 
-Result<MemoryImage> MemoryImageWriter::finish(const Path& memory_file, const MemoryStamp& stamp,
-                                              const std::atomic<bool>& cancelled) {
+Result<> MemoryImageWriter::copy(const Path& memory_file, const MemoryStamp& stamp,
+                                 const std::atomic<bool>& cancelled) {
   StampFile file{
       .machine = stamp.machine, .image = stamp.image, .agent_version = stamp.agent_version, .disk = stamp.disk};
   TRY_LET(const Fd memory, open_file(memory_file, O_RDONLY));
   const Path ram = unfinished_ / "ram";
-  TRY_LET(const Fd copy, open_file(ram, O_RDWR | O_CREAT | O_EXCL));
+  TRY_LET(const Fd to, open_file(ram, O_RDWR | O_CREAT | O_EXCL));
   const std::uint64_t bytes = stamp.machine.memory_bytes;
-  if (::ftruncate(copy.get(), static_cast<off_t>(bytes)) != 0)
-    return system_error("cannot make '" + ram.string() + "'");
-  TRY_LET(CopiedMemory copied, copy_memory(memory, copy, bytes, nullptr, cancelled));
+  if (::ftruncate(to.get(), static_cast<off_t>(bytes)) != 0) return system_error("cannot make '" + ram.string() + "'");
+  TRY_LET(CopiedMemory copied, copy_memory(memory, to, bytes, nullptr, cancelled));
   file.ram_checksums = std::move(copied.checksums);
   file.ram_data_bytes = copied.data_bytes;
   TRY_LET(file.state_bytes, size_of(state()));
   TRY_LET(file.state_checksum, checksum_of(state()));
-  if (::fsync(copy.get()) != 0) return system_error("cannot make '" + ram.string() + "' durable");
+  if (::fsync(to.get()) != 0) return system_error("cannot make '" + ram.string() + "' durable");
   TRY(sync(state()));
-  TRY(write_file_atomically(unfinished_ / "stamp", boost::json::serialize(boost::json::value_from(file)) + "\n"));
-  if (cancelled) return Error{Error::Kind::busy, "the copy of the memory was cancelled", {}, {}};
+  return write_file_atomically(unfinished_ / "stamp", boost::json::serialize(boost::json::value_from(file)) + "\n");
+}
+
+Result<> MemoryImageWriter::publish() {
   if (::access(directory_.c_str(), F_OK) == 0) TRY(consume_memory_image(directory_));
   TRY(rename_durably(unfinished_, directory_));
   unfinished_.clear();
   (void)remove_tree(consumed_place(directory_));  // else the next writer does
-  return MemoryImage{directory_, stamp, file.state_bytes, file.ram_data_bytes, std::move(file.ram_checksums)};
+  return {};
 }
 
 }  // namespace sprite::vm

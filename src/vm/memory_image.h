@@ -3,9 +3,9 @@
 ///
 /// A memory image is a directory: `ram` (sparse, as long as the RAM; pages that are all zeros are holes), `state` (as
 /// Hypervisor::save() wrote it) and `stamp` (JSON: what both were made with, and their checksums). It is written beside
-/// its place and renamed once it is whole and durable, so that a crash leaves either all of it or nothing; what was
-/// left half-written, the next MemoryImageWriter there removes. Whoever lets processors run from one that belongs to a
-/// disk calls consume_memory_image() before: loaded a second time, it would meet a newer disk.
+/// its place and renamed once it is whole and durable, so that a crash leaves either all of it or nothing. Whoever
+/// lets processors run from one that belongs to a disk calls consume_memory_image() before: loaded a second time, it
+/// would meet a newer disk.
 #include <atomic>
 #include <optional>
 #include <string>
@@ -44,17 +44,18 @@ struct MemoryImage {
 /// Opens the memory image `directory`; nothing if there is none. Errors: corrupt (with what is wrong), as system_error.
 Result<std::optional<MemoryImage>> open_memory_image(const Path& directory);
 
-/// Makes the memory file `to`, which must not exist, of the image's RAM: a sparse copy, verified. Errors: corrupt,
-/// exists, no_space, as system_error; busy (`cancelled` became true). Nothing is left of it then.
+/// Gives the memory file `to`, which is made unless it is there without data, the image's RAM: a sparse copy, verified.
+/// Errors: corrupt, no_space, as system_error; busy (`cancelled` became true). It is removed then.
 Result<> fill_memory(const MemoryImage& image, const Path& to, const std::atomic<bool>& cancelled);
 
-/// The image at `directory` is there no more, and durably so; its bytes go with remove_consumed(). Errors: as
+/// The image at `directory` is there no more, and durably so; its bytes go with remove_memory_remnants(). Errors: as
 /// system_error.
 Result<> consume_memory_image(const Path& directory);
-/// Removes what consume_memory_image() or a crash left at `directory`, but not an image that is whole.
+/// Removes what consume_memory_image() or a crash left at `directory`, but not an image that is whole. Nobody may be
+/// writing one.
 Result<> remove_memory_remnants(const Path& directory);
 
-/// Writes an image at `directory`, in place of one that is there. Undone unless finish() succeeded.
+/// Writes an image at `directory`, in place of one that is there. Undone unless publish() succeeded.
 class MemoryImageWriter {
  public:
   /// Errors: no_space, as system_error.
@@ -68,7 +69,9 @@ class MemoryImageWriter {
   Path state() const { return unfinished_ / "state"; }
   /// Copies the memory file, which must not change meanwhile, and makes everything durable. Errors: no_space, as
   /// system_error; busy (`cancelled` became true).
-  Result<MemoryImage> finish(const Path& memory_file, const MemoryStamp& stamp, const std::atomic<bool>& cancelled);
+  Result<> copy(const Path& memory_file, const MemoryStamp& stamp, const std::atomic<bool>& cancelled);
+  /// Puts what copy() made in its place; takes a moment. Errors: as system_error.
+  Result<> publish();
 
  private:
   MemoryImageWriter(Path directory, Path unfinished)

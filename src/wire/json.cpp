@@ -50,9 +50,9 @@ BOOST_DESCRIBE_STRUCT(DifferenceRequest, (), (from, to))
 BOOST_DESCRIBE_STRUCT(Difference, (), (change, path))
 BOOST_DESCRIBE_STRUCT(DiskCheck, (), (exit_status, output))
 BOOST_DESCRIBE_STRUCT(Configure, (),
-                      (sprite_id, sprite_name, sprite_url, hostname, realtime_ns, entropy, machine_id, environment,
-                       checkpoints))
-BOOST_DESCRIBE_STRUCT(AgentStatus, (), (version, container, detail, restarts, uptime_s))
+                      (sprite_id, sprite_name, sprite_url, hostname, realtime_ns, entropy, machine_id, mac_address,
+                       environment, checkpoints))
+BOOST_DESCRIBE_STRUCT(AgentStatus, (), (version, container, detail, restarts, uptime_s, settled))
 
 namespace {
 

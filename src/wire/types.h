@@ -215,6 +215,7 @@ struct Configure {
   std::int64_t realtime_ns = 0;                      ///< Unix time
   std::string entropy{};                             ///< 64 random bytes in hex
   std::string machine_id{};                          ///< 32 hex digits, derived from sprite_id
+  std::string mac_address{};                         ///< "52:54:00:…"; empty: as it is
   std::map<std::string, std::string> environment{};  ///< for every program
   std::vector<ShownCheckpoint> checkpoints{};
 };
@@ -225,6 +226,7 @@ struct AgentStatus {
   std::string detail{};     ///< why it failed; restarts
   std::uint64_t restarts = 0;
   double uptime_s = 0;
+  bool settled = false;  ///< nothing that began with the boot is under way
 };
 
 }  // namespace sprite::wire

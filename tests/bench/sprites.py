@@ -1,5 +1,6 @@
 """Sprites as a user meets them: create, exec, stop, start, list; an idle daemon."""
 import contextlib
+import glob
 import http.client
 import json
 import os
@@ -10,7 +11,7 @@ import statistics
 import subprocess
 import time
 
-from report import at_most, figure, give_up, note
+from report import at_most, figure, give_up, note, ratio_at_least
 
 MiB = 1 << 20
 
@@ -39,14 +40,18 @@ class World:
         self.home, self.runtime = f"{work}/home", f"{runtime}/run"
         for folder in (self.memory, self.runtime, f"{self.home}/.config/sprite"):
             os.makedirs(folder, mode=0o700)
-        with open(f"{self.home}/.config/sprite/config.yaml", "w") as file:
-            file.write(f"memory_dir: {self.memory}\nsprite:\n  memory: 512MiB\n")
+        self.configure("0B", 0)
         self.environment = {"HOME": self.home, "XDG_RUNTIME_DIR": self.runtime, "PATH": os.environ["PATH"], "LANG": "C.UTF-8",
                             "TERM": "dumb"}
         if not os.path.exists(f"{top}/build/images/base/manifest.json"):
             give_up("there is no image in build/images/base", "make image")
         self.run("image", "import", f"{top}/build/images/base")
         self.image = self.run("image", "info", "base", "--json")
+
+    def configure(self, templates, pool):
+        """For the next daemon: disk space for templates, and how many machines are kept ready."""
+        with open(f"{self.home}/.config/sprite/config.yaml", "w") as file:
+            file.write(f"memory_dir: {self.memory}\ntemplates: {templates}\npool: {pool}\nsprite:\n  memory: 512MiB\n")
 
     def run(self, *words, data=None):
         ran = subprocess.run([self.program, *words], env=self.environment, input=data, stdin=None if data else subprocess.DEVNULL,
@@ -106,7 +111,7 @@ def plain_boot(world, top, work):
 
 def lives(report, world, top, work, options):
     """Leaves the sprite `bench` running."""
-    report.section("Lives", "plain QEMU, same kernel and image, to its first line on the console; by turns")
+    report.section("Lives, without templates", "plain QEMU, same kernel and image, to its first line on the console; by turns")
     creates, answers, boots, starts, stops, destroys = [], [], [], [], [], []
     for turn in range(options.creates):
         name = f"bench-{turn}"
@@ -124,6 +129,76 @@ def lives(report, world, top, work, options):
     if destroys:
         report.add(figure("destroy while running", "ms", destroys))
     return name
+
+
+def wait_for(what, done, seconds=90):
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            give_up(f"not within {seconds} s: {what}", "look at the daemon's log")
+        time.sleep(0.05)
+
+
+def instant(report, world, options):
+    """Sprites that go on from a template: to the answer of the first exec."""
+    def ready(name):
+        world.run("create", "--skip-console", name)
+        world.run("exec", "-s", name, "--", "true")
+
+    def blank_waits():
+        return [mark for mark in glob.glob(f"{world.runtime}/sprite/vm/*/hidden")
+                if os.path.exists(f"{os.path.dirname(mark)}/channel.sock")]
+
+    def series(count, before=lambda: None):
+        times = []
+        for turn in range(count):
+            before()
+            times.append(milliseconds(lambda: ready(f"quick-{turn}")))
+            world.run("destroy", "--force", "-s", f"quick-{turn}")
+        return times
+
+    def settle():  # a blank is there, and has been for a moment
+        wait_for("a machine is kept ready", blank_waits)
+        time.sleep(0.3)
+
+    boots = series(options.boots)
+    world.configure("4GiB", 0)
+    world.run("daemon", "restart")
+    ready("quick")
+    wait_for("the template", lambda: glob.glob(f"{world.home}/.local/share/sprite/templates/[0-9a-f]*"))
+    without = series(options.quick)
+    world.configure("4GiB", 1)
+    world.run("daemon", "restart")
+    series(1)
+    blank = series(options.quick, settle)
+    starts = []
+    for _ in range(options.quick):
+        world.run("stop", "-s", "quick")
+        settle()
+        starts.append(milliseconds(lambda: world.run("exec", "-s", "quick", "--", "true")))
+    settle()
+    begun = time.perf_counter()
+    many = [subprocess.Popen([world.program, "create", "--skip-console", f"many-{i}"], env=world.environment,
+                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) for i in range(10)]
+    for i, client in enumerate(many):
+        if client.wait() != 0:
+            give_up(f"`sprite create many-{i}` failed", "look at the daemon's log")
+    answers = [subprocess.Popen([world.program, "exec", "-s", f"many-{i}", "--", "true"], env=world.environment,
+                                stdin=subprocess.DEVNULL) for i in range(10)]
+    if any(client.wait() != 0 for client in answers):
+        give_up("an exec failed", "look at the daemon's log")
+    at_once = (time.perf_counter() - begun) * 1000
+    report.section("Templates: to the first exec's answer", "the same by a cold boot")
+    report.add(figure("create with a blank", "ms", blank, boots, at_most(300)))
+    report.add(figure("create without a blank", "ms", without, boots, at_most(900)))
+    report.add(figure("create by a cold boot, over one with a blank", "ms", boots, blank, ratio_at_least(12)))
+    report.add(figure("exec in a stopped sprite, with a blank", "ms", starts, boots, at_most(1000)))
+    report.add(figure("10 creates at once, to the last one ready", "ms", [at_once], bar=at_most(6000)))
+    for i in range(10):
+        world.run("destroy", "--force", "-s", f"many-{i}")
+    world.run("destroy", "--force", "-s", "quick")
+    world.configure("0B", 0)
+    world.run("daemon", "restart")
 
 
 def execs(report, world, name, options):
@@ -171,6 +246,35 @@ def commands(report, world, options):
     report.add(figure("sprite version", "ms", versions, trues))
 
 
+def vm_is_there(world):
+    """Whether a QEMU of this world runs."""
+    found = subprocess.run(["pgrep", "-f", f"qemu-system.*{world.memory}"], stdout=subprocess.DEVNULL)
+    return found.returncode == 0
+
+
+def sleeps(report, world, name, options):
+    """From the touch of a sleeping sprite to an exec's answer."""
+    answer = lambda: world.run("exec", "-s", name, "--", "true")
+    answers, pauses, from_pause, deeps, gone, from_disk = [], [], [], [], [], []
+    for _ in range(options.sleeps):
+        answers.append(milliseconds(answer))
+        pauses.append(milliseconds(lambda: world.run("sleep", name)))
+        from_pause.append(milliseconds(answer))
+        begun = time.perf_counter()
+        world.run("sleep", "--deep", name)
+        deeps.append((time.perf_counter() - begun) * 1000)
+        while vm_is_there(world):
+            time.sleep(0.01)
+        gone.append((time.perf_counter() - begun) * 1000)
+        from_disk.append(milliseconds(answer))
+    report.section("Sleep", "an exec in a sprite that is awake; by turns")
+    report.add(figure("sleep", "ms", pauses, answers))
+    report.add(figure("paused to an exec's answer", "ms", from_pause, answers, at_most(100)))
+    report.add(figure("sleep --deep", "ms", deeps, answers, at_most(150)))
+    report.add(figure("sleep --deep, until the VM is gone", "ms", gone, answers, at_most(2000)))
+    report.add(figure("on the disk to an exec's answer", "ms", from_disk, answers, at_most(1000)))
+
+
 def idle(report, world, name, options):
     """The daemon with no sprite awake."""
     world.run("stop", "-s", name)
@@ -192,10 +296,15 @@ def idle(report, world, name, options):
     report.add(figure(f"processor time in {options.idle_s:g} s", "ms", [used], bar=at_most(10)))
 
 
-def measure(report, top, build, work, runtime, options):
+def measure(report, top, build, work, runtime, options, chosen):
     with contextlib.closing(World(top, build, work, runtime)) as world:
         note("ready: the image is imported; `create` includes starting the daemon the first time")
+        if "templates" in chosen:
+            instant(report, world, options)
+        if "sprites" not in chosen:
+            return
         name = lives(report, world, top, work, options)
         execs(report, world, name, options)
+        sleeps(report, world, name, options)
         commands(report, world, options)
         idle(report, world, name, options)

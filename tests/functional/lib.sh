@@ -12,7 +12,9 @@ mkdir -p "$XDG_DATA_HOME/sprite" "$XDG_CONFIG_HOME/sprite"
 [ -e "$XDG_DATA_HOME/sprite/images" ] || ln -s "$SPRITE_TEST_WORK/images" "$XDG_DATA_HOME/sprite/images"
 memory_dir=/dev/shm/${XDG_RUNTIME_DIR##*/}
 mkdir -m 700 "$memory_dir"
-printf 'memory_dir: %s\nsprite:\n  memory: 512MiB\n' "$memory_dir" >"$XDG_CONFIG_HOME/sprite/config.yaml"
+# Each test has a HOME of its own, in which a template would be made behind its back: a boot more for each, and machines that
+# are not the test's. Those about templates ask for them.
+printf 'memory_dir: %s\ntemplates: %s\nsprite:\n  memory: 512MiB\n' "$memory_dir" "${TEMPLATES:-0B}" >"$XDG_CONFIG_HOME/sprite/config.yaml"
 
 clean_up() { # whatever happened: no VM, daemon or file of this test stays
   local status=$?

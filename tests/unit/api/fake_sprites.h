@@ -63,6 +63,9 @@ class FakeSprites final : public Sprites {
   asio::awaitable<Result<wire::Sprite>> restart(std::string name) override {
     return become(std::move(name), "running");
   }
+  asio::awaitable<Result<wire::Sprite>> sleep(std::string name, Depth depth) override {
+    return become(std::move(name), depth == Depth::cold ? "cold" : "warm");
+  }
   asio::awaitable<Result<>> check_room_for_checkpoint(std::string name) override {
     CO_TRY(get(name));
     if (checkpoints_[name].size() >= checkpoints_max) co_return Error(Error::Kind::no_space, "too many", "delete some");
@@ -72,7 +75,7 @@ class FakeSprites final : public Sprites {
     CO_TRY(get(name));
     if (comment == "full") co_return Error(Error::Kind::no_space, "no space is left", "remove a sprite");
     most_under_way = std::max(most_under_way, ++under_way);
-    if (checkpoint_time.count() > 0) co_await sleep(checkpoint_time);
+    if (checkpoint_time.count() > 0) co_await test::sleep(checkpoint_time);
     --under_way;
     Checkpointed made;
     made.checkpoint.id = "v" + std::to_string(next_checkpoint_++);
@@ -116,7 +119,7 @@ class FakeSprites final : public Sprites {
   }
   asio::awaitable<Result<Checkpointed>> restore(std::string name, std::string) override {
     CO_TRY(get(name));
-    if (checkpoint_time.count() > 0) co_await sleep(checkpoint_time);
+    if (checkpoint_time.count() > 0) co_await test::sleep(checkpoint_time);
     Checkpointed before;
     before.checkpoint.id = "auto-" + std::to_string(next_checkpoint_++);
     before.checkpoint.is_auto = true;
@@ -144,7 +147,7 @@ class FakeSprites final : public Sprites {
     co_return wire::Collected{1, 100, 2, 200, request.dry_run};
   }
   asio::awaitable<Result<Stream>> connect(std::string name) override {
-    if (wake_time.count() > 0) co_await sleep(wake_time);
+    if (wake_time.count() > 0) co_await test::sleep(wake_time);
     if (wake_failure) co_return *wake_failure;
     CO_TRY(co_await become(name, "running"));
     ++connections;

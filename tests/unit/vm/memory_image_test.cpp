@@ -52,7 +52,8 @@ void write_image(const Place& place) {
   auto writer = MemoryImageWriter::begin(place.image());
   REQUIRE(writer);
   REQUIRE(write_file_atomically(writer->state(), "the state of devices"));
-  const auto written = writer->finish(place.memory_file(), stamp(), go_on);
+  auto written = writer->copy(place.memory_file(), stamp(), go_on);
+  if (written) written = writer->publish();
   REQUIRE_MESSAGE(written, (written ? "" : to_text(written.error())));
 }
 
@@ -183,17 +184,17 @@ TEST_CASE("an image that was not finished is none, and one that was replaces the
   const Place place;
   SUBCASE("given up") {
     { const auto writer = MemoryImageWriter::begin(place.image()); }
-    CHECK_FALSE(std::filesystem::exists(place.image().string() + ".new"));
+    CHECK(std::distance(std::filesystem::directory_iterator(place.directory), {}) == 1);
   }
   SUBCASE("cancelled") {
     auto writer = MemoryImageWriter::begin(place.image());
     REQUIRE(write_file_atomically(writer->state(), "state"));
     const std::atomic<bool> cancelled = true;
-    CHECK(writer->finish(place.memory_file(), stamp(), cancelled).error().kind == Error::Kind::busy);
+    CHECK(writer->copy(place.memory_file(), stamp(), cancelled).error().kind == Error::Kind::busy);
   }
   SUBCASE("left by a crash") {
-    REQUIRE(make_directories(place.image().string() + ".new"));
-    REQUIRE(write_file_atomically(place.image().string() + ".new/stamp", "{}"));
+    REQUIRE(make_directories(place.image().string() + ".new-1"));
+    REQUIRE(write_file_atomically(place.image().string() + ".new-1/stamp", "{}"));
     REQUIRE(remove_memory_remnants(place.image()));
   }
   CHECK_FALSE(*open_memory_image(place.image()));

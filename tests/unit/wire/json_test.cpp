@@ -60,12 +60,12 @@ TEST_CASE("a struct comes back from its JSON as it was") {
 TEST_CASE("every field is written") {
   CHECK(fields_of(to_json(full_sprite())) == 18);
   CHECK(fields_of(to_json(DaemonStatus{})) == 12);
-  CHECK(fields_of(to_json(Configure{})) == 9);
+  CHECK(fields_of(to_json(Configure{})) == 10);
   CHECK(fields_of(to_json(ShownCheckpoint{})) == 2);
   CHECK(fields_of(to_json(DifferenceRequest{{}, ShownCheckpoint{}})) == 2);
   CHECK(fields_of(to_json(Difference{})) == 2);
   CHECK(fields_of(to_json(DiskCheck{})) == 2);
-  CHECK(fields_of(to_json(AgentStatus{})) == 5);
+  CHECK(fields_of(to_json(AgentStatus{})) == 6);
   CHECK(fields_of(to_json(Session{})) == 8);
   CHECK(fields_of(to_json(CreateRequest{})) == 5);
   CHECK(fields_of(to_json(Check{})) == 4);

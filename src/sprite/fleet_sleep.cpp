@@ -1,0 +1,95 @@
+// Fleet: sleep and wake.
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include "base/log.h"
+#include "sprite/fleet.h"
+#include "sprite/on_pool.h"
+
+namespace sprite {
+
+/// A sleep on its way to the disk is given up: the machine is there still.
+void Fleet::cancel(Entry& entry) {
+  if (entry.saving) entry.saving->cancelled = true;
+  entry.saving.reset();
+}
+
+asio::awaitable<Result<wire::Sprite>> Fleet::sleep(std::string name, Depth depth) {
+  CO_TRY_LET(const Claim claimed, co_await claim(name));
+  const EntryPtr entry = claimed.entry;
+  Result<> done;
+  if (depth == Depth::cold) {
+    done = co_await bring_down(entry);
+  } else if (entry->machine.on()) {
+    done = co_await pause(entry);
+    if (done && depth == Depth::disk) done = co_await send_to_disk(entry);
+  }
+  if (!done) co_return std::move(done).error().within("cannot put sprite '" + name + "' to sleep");
+  co_return to_wire(*entry);
+}
+
+asio::awaitable<Result<>> Fleet::pause(EntryPtr entry) {
+  if (entry->phase == Phase::paused) co_return Result<>{};
+  CO_TRY(co_await entry->machine.pause());
+  enter(*entry, Phase::paused);
+  co_return Result<>{};
+}
+
+/// Returns when all that is left is to copy its memory.
+asio::awaitable<Result<>> Fleet::send_to_disk(EntryPtr entry) {
+  if (entry->saving) co_return Result<>{};
+  CO_TRY_LET(entry->saving, co_await entry->machine.begin_saving());
+  enter(*entry, Phase::paused, "paused; its memory is being saved");
+  asio::co_spawn(host_.executor(), save_behind(entry, entry->saving),
+                 [self = shared_from_this()](std::exception_ptr) {});
+  co_return Result<>{};
+}
+
+asio::awaitable<void> Fleet::save_behind(EntryPtr entry, std::shared_ptr<Saving> saving) {
+  auto done = co_await entry->machine.copy_memory(saving);
+  const Turns::Turn turn = co_await entry->turns.take();
+  if (entry->saving != saving) co_return;  // it woke, or was ended
+  entry->saving.reset();
+  if (done) done = co_await entry->machine.finish_saving(saving);
+  if (done) {
+    enter(*entry, Phase::asleep);
+  } else {
+    log::warning("'{}' stays in memory: {}", entry->record.name, log::one_line(done.error()));
+    enter(*entry, Phase::paused, "paused; its memory could not be saved: " + done.error().what);
+  }
+}
+
+/// Nothing if the machine is gone.
+asio::awaitable<std::optional<Result<>>> Fleet::resume(EntryPtr entry) {
+  cancel(*entry);
+  auto resumed = co_await entry->machine.resume();
+  if (resumed) {
+    enter(*entry, Phase::running);
+    co_return std::optional<Result<>>(std::move(resumed));
+  }
+  const bool ended = co_await entry->machine.has_ended();
+  if (ended) {
+    (void)co_await entry->machine.cut_power();  // what it left behind
+    co_return std::optional<Result<>>();
+  }
+  Error error = std::move(resumed).error();
+  error.hint = "run `sprite restart " + entry->record.name + "`";
+  enter(*entry, Phase::running, "its agent does not answer: " + error.what);
+  co_return std::optional<Result<>>(std::move(error));
+}
+
+asio::awaitable<Result<>> Fleet::leave_sleep(EntryPtr entry) {
+  (void)co_await rouse(entry);  // a guest that does not answer is no obstacle
+  if (entry->phase != Phase::asleep) co_return Result<>{};
+  auto forget = [entry] { return entry->machine.forget_memory(); };
+  CO_TRY(co_await on_pool(host_.pool(), forget));
+  enter(*entry, Phase::stopped);
+  co_return Result<>{};
+}
+
+asio::awaitable<Result<>> Fleet::rouse(EntryPtr entry) {
+  if (entry->phase == Phase::paused) co_return co_await bring_up(entry);
+  co_return Result<>{};
+}
+
+}  // namespace sprite

@@ -1,0 +1,195 @@
+// Machine: sleeping and waking (ARCHITECTURE.md, section 5).
+//
+// Order of a sleep: programs stand still and what they wrote is on the disk; processors stand still and the disk's
+// requests are answered; the disk is cut; the state is saved; RAM is copied; the copy is published (from here on a
+// crash leaves the saved memory); the VM is ended. Until then the VM is there, whole, and a wake just lets it go on.
+// Order of a wake from the disk: the stamp is compared; QEMU is started while RAM is copied; the state is loaded; the
+// saved memory is used up, durably; processors run; the clock is set; programs run.
+#include <unistd.h>
+
+#include <future>
+
+#include "sprite/agent_client.h"
+#include "sprite/machine.h"
+#include "sprite/on_pool.h"
+#include "vm/machine_files.h"
+
+namespace sprite {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto hold_limit = 1s;
+constexpr auto go_on_limit = 10s, greet_limit = 20s;
+constexpr auto pause_limit = 75s;  // QEMU waits a minute for a disk that is away
+constexpr auto save_limit = 60s, wake_limit = 90s;
+
+/// Everything about a wake that blocks.
+struct Wake {
+  vm::MachineSpec spec{};
+  vm::MemoryStamp wanted{};
+  Path memory{};
+
+  Result<Woken> operator()(vm::Hypervisor& hypervisor) const {
+    auto image = usable(hypervisor);
+    if (!image) return refused(image.error());
+    auto loaded = load(hypervisor, *image);
+    if (!loaded) (void)hypervisor.destroy(spec.id);  // the first failure is the one to tell
+    if (!loaded && loaded.error().kind == Error::Kind::corrupt) return refused(loaded.error());
+    if (!loaded) return std::move(loaded).error();
+    return Woken{Woken::From::memory, {}};
+  }
+
+ private:
+  Result<vm::MemoryImage> usable(vm::Hypervisor& hypervisor) const {
+    TRY_LET(auto image, vm::open_memory_image(memory));
+    if (!image) return Error{Error::Kind::corrupt, "it is gone"};
+    vm::MemoryStamp is = wanted;
+    is.machine = hypervisor.compatibility(spec);
+    if (std::string why = difference(image->stamp, is); !why.empty())
+      return Error{Error::Kind::corrupt, std::move(why)};
+    return *std::move(image);
+  }
+
+  Result<> load(vm::Hypervisor& hypervisor, const vm::MemoryImage& image) const {
+    ::unlink(spec.memory_file.c_str());
+    std::atomic<bool> cancelled = false;
+    TRY(vm::make_memory_file(spec.memory_file, spec.memory_bytes));
+    auto filling = std::async(std::launch::async, [&] { return vm::fill_memory(image, spec.memory_file, cancelled); });
+    const auto started = hypervisor.start_waiting(spec);
+    if (!started) cancelled = true;
+    const auto filled = filling.get();
+    TRY(started);
+    TRY(filled);
+    TRY(hypervisor.load(spec.id, image.state()));
+    TRY(vm::consume_memory_image(memory));
+    return hypervisor.resume(spec.id);
+  }
+
+  Result<Woken> refused(const Error& why) const {
+    if (why.kind != Error::Kind::corrupt) return why;
+    TRY(vm::consume_memory_image(memory));
+    std::string text = why.what;
+    for (const std::string& cause : why.because) text += ": " + cause;
+    return Woken{Woken::From::refused, std::move(text)};
+  }
+};
+
+}  // namespace
+
+asio::awaitable<Result<>> Machine::pause() {
+  if (auto stream = open_stream()) {
+    (void)co_await agent_client::hold(*std::move(stream), hold_limit);  // one that does not answer sleeps all the same
+  }
+  auto pause = [id = vm_id()](vm::Hypervisor& hypervisor) { return hypervisor.pause(id); };
+  auto paused = co_await host_.with_hypervisor("pausing the machine", pause, pause_limit);
+  if (paused) co_return paused;
+  if (auto stream = open_stream()) {
+    (void)co_await agent_client::go_on(*std::move(stream), go_on_limit);
+  }
+  co_return paused;
+}
+
+asio::awaitable<Result<>> Machine::resume() {
+  auto resume = [id = vm_id()](vm::Hypervisor& hypervisor) { return hypervisor.resume(id); };
+  CO_TRY(co_await host_.with_hypervisor("resuming the machine", resume));
+  co_return co_await greet();
+}
+
+/// The clock is set, then programs run. An agent that does not know of sleep learns the time as one that is new does.
+asio::awaitable<Result<>> Machine::greet() {
+  if (!reachable()) {
+    CO_TRY(co_await connect_agent(greet_limit));
+  }
+  CO_TRY_LET(Stream stream, open_stream());
+  auto gone_on = co_await agent_client::go_on(std::move(stream), go_on_limit);
+  if (!gone_on && gone_on.error().kind == Error::Kind::not_found) gone_on = co_await configure_agent(go_on_limit);
+  co_return gone_on;
+}
+
+asio::awaitable<Result<vm::State>> Machine::vm_state() {
+  auto look = [id = vm_id()](vm::Hypervisor& hypervisor) { return hypervisor.state(id); };
+  co_return co_await host_.with_hypervisor("looking at the machine", look);
+}
+
+bool Machine::has_memory() const { return ::access(memory_directory().c_str(), F_OK) == 0; }
+
+Result<> Machine::forget_memory() {
+  if (has_memory()) TRY(vm::consume_memory_image(memory_directory()));
+  return forget_memory_remnants();
+}
+
+Result<> Machine::forget_memory_remnants() { return vm::remove_memory_remnants(memory_directory()); }
+
+Result<vm::MemoryStamp> Machine::stamp() const {
+  TRY_LET(const image::Image image, host_.images().find(record_.image));
+  return vm::MemoryStamp{
+      .machine = {}, .image = record_.image, .agent_version = image.manifest.agent_version, .disk = {}};
+}
+
+asio::awaitable<Result<std::shared_ptr<Saving>>> Machine::begin_saving() {
+  CO_TRY_LET(vm::MachineSpec spec, machine_spec());
+  CO_TRY_LET(vm::MemoryStamp stamp, this->stamp());
+  auto begin = [directory = memory_directory()] { return vm::MemoryImageWriter::begin(directory); };
+  CO_TRY_LET(vm::MemoryImageWriter writer, co_await on_pool(host_.pool(), begin));
+  auto saving = std::make_shared<Saving>(std::move(writer), spec.memory_file);
+  auto save = [saving, volume = volume_, spec = std::move(spec),
+               stamp = std::move(stamp)](vm::Hypervisor& hypervisor) mutable -> Result<> {
+    stamp.machine = hypervisor.compatibility(spec);
+    for (bool again = false;; again = true) {
+      TRY_LET(stamp.disk, volume->mark_instant());
+      const auto saved = hypervisor.save(spec.id, saving->writer.state());
+      if (saved) break;
+      if (again) return saved.error();
+      TRY(hypervisor.resume(spec.id));  // QEMU saves once per pause, and a killed daemon may have done so
+      TRY(hypervisor.pause(spec.id));
+    }
+    saving->stamp = std::move(stamp);
+    return {};
+  };
+  CO_TRY(co_await host_.with_hypervisor("saving the machine", save, save_limit));
+  co_return saving;
+}
+
+asio::awaitable<Result<>> Machine::copy_memory(std::shared_ptr<Saving> saving) {
+  auto copy = [saving] { return saving->writer.copy(saving->memory_file, saving->stamp, saving->cancelled); };
+  co_return co_await on_pool(host_.pool(), copy);
+}
+
+asio::awaitable<Result<>> Machine::finish_saving(std::shared_ptr<Saving> saving) {
+  auto publish = [saving] { return saving->writer.publish(); };
+  CO_TRY(co_await on_pool(host_.pool(), publish));
+  auto ended = co_await cut_power();
+  if (ended) co_return ended;
+  auto forget = [directory = memory_directory()] { return vm::consume_memory_image(directory); };
+  CO_TRY(co_await on_pool(host_.pool(), forget));  // the machine is there still, and may go on
+  co_return ended;
+}
+
+asio::awaitable<Result<Woken>> Machine::wake() {
+  if (!has_memory()) co_return Woken{};
+  CO_TRY(co_await host_.hypervisor());
+  Wake wake{.memory = memory_directory()};
+  CO_TRY_LET(wake.spec, machine_spec());
+  CO_TRY_LET(wake.wanted, stamp());
+  auto serve = [this]() -> Result<std::string> {
+    TRY(serve_disk());
+    TRY_LET(const auto instant, volume_->instant());
+    return instant.value_or("");
+  };
+  CO_TRY_LET(wake.wanted.disk, co_await on_pool(host_.pool(), serve));
+  auto woken = co_await host_.with_hypervisor("waking the machine", wake, wake_limit);
+  auto tidy = [directory = memory_directory()] { return vm::remove_memory_remnants(directory); };
+  if (woken && woken->from == Woken::From::memory) {
+    if (auto greeted = co_await greet(); !greeted) {
+      (void)co_await cut_power();
+      woken = Woken{Woken::From::refused, "its agent did not answer: " + greeted.error().what};
+    }
+  } else if (!woken) {
+    co_await let_go();
+  }
+  asio::post(host_.pool(), [tidy] { (void)tidy(); });  // else the next start of the daemon does
+  co_return woken;
+}
+
+}  // namespace sprite
