@@ -4,6 +4,7 @@
 
 #include <thread>
 
+#include "agent/control_groups.h"
 #include "agent/network.h"
 #include "agent/oci_config.h"
 #include "agent/spawner_messages.h"
@@ -17,6 +18,7 @@ namespace {
 constexpr auto name = "inner";
 const Path cgroup = "/sys/fs/cgroup/inner";
 const Path bundle = "/run/inner";
+const Path state = "/run/crun/inner";
 
 std::vector<std::string> crun(std::vector<std::string> arguments) {
   std::vector<std::string> argv = {"crun", "--root", "/run/crun", "--cgroup-manager", "cgroupfs"};
@@ -60,10 +62,11 @@ Result<> set_container_frozen(bool frozen) {
 }
 
 Result<InnerContainer> start_container() {
-  if (::access("/run/crun/inner", F_OK) == 0) {
+  if (::access(state.c_str(), F_OK) == 0) {
+    // What `crun delete` does, less the start of a program: a restore waits for this.
     TRY(kill_container());
-    TRY_LET(const Finished removed, run_process(crun({"delete", "--force", name})));
-    (void)removed;  // what it left undone makes the next start fail, with a reason
+    TRY(remove_group(cgroup));
+    TRY(remove_tree(state));
   }
   TRY_LET(Fd network, make_inner_network());
   TRY_LET(auto sockets, make_message_sockets());

@@ -83,6 +83,7 @@ check_file_system() {
   done
   local id server
   id=$(sprite list --json | jq -r ".[] | select(.name == \"$1\").id")
+  rm -f serving
   PACKS=$XDG_DATA_HOME/sprite/packs tool_nbd_serve "$XDG_RUNTIME_DIR/check.sock" "$XDG_DATA_HOME/sprite/sprites/$id" "$XDG_RUNTIME_DIR/check" none 0 >serving &
   server=$!
   wait_until 20 grep -q ready serving
