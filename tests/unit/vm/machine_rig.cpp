@@ -13,6 +13,8 @@
 
 #include "base/text.h"
 
+using namespace std::chrono_literals;
+
 namespace sprite::test {
 namespace {
 
@@ -52,9 +54,13 @@ void DiskServer::start() {
       directory_ / "nbdkit.log");
   REQUIRE_MESSAGE(started, "no nbdkit: run `make deps`");
   process_ = *started;
-  const bool serves = eventually([&] { return static_cast<bool>(connect_to(directory_ / "disk.sock")); });
+  // Making a socket waits for the file system, which a disk that others write to can hold back for long.
+  const bool serves = eventually([&] { return static_cast<bool>(connect_to(directory_ / "disk.sock")); }, 60s);
   const auto words = read_file(directory_ / "nbdkit.log");
-  REQUIRE_MESSAGE(serves, (words ? *words : ""));
+  const auto waits_in = read_file(fmt::format("/proc/{}/wchan", process_));
+  INFO("nbdkit said: ", words ? *words : to_text(words.error()));
+  INFO("nbdkit waits in: ", waits_in ? *waits_in : to_text(waits_in.error()));
+  REQUIRE(serves);
 }
 
 void DiskServer::kill() {
