@@ -551,11 +551,20 @@ asio::awaitable<Result<wire::Sprite>> Fleet::restart(std::string name) {
 
 asio::awaitable<Result<Stream>> Fleet::connect(std::string name) {
   CO_TRY_LET(const EntryPtr entry, find(name));
-  if (entry->phase != Phase::running || !entry->machine.reachable()) {
-    const Turns::Turn turn = co_await entry->turns.take();
-    auto up = co_await bring_up(entry);
-    if (!up) co_return told(std::move(up).error(), "cannot wake sprite '" + name + "'");
+  if (entry->phase == Phase::running && entry->machine.reachable()) {
+    const auto answers = co_await entry->machine.answers();
+    if (answers) co_return entry->machine.open_stream();
+    if (entry->phase == Phase::running && entry->machine.reachable()) {
+      co_return Error{Error::Kind::unavailable,
+                      "sprite '" + name + "' does not answer",
+                      "`sprite restart " + name + "` starts it anew, its disk as it is; `sprite logs " + name +
+                          " --boot` shows its console",
+                      {answers.error().what}};
+    }
   }
+  const Turns::Turn turn = co_await entry->turns.take();
+  auto up = co_await bring_up(entry);
+  if (!up) co_return told(std::move(up).error(), "cannot wake sprite '" + name + "'");
   co_return entry->machine.open_stream();
 }
 

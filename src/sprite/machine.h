@@ -6,6 +6,7 @@
 /// may use it: from before its start until it is known to be gone. The caller (fleet.cpp) lets one of these run at a
 /// time.
 #include <boost/asio/awaitable.hpp>
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -134,6 +135,8 @@ class Machine {
   Result<Stream> open_stream();
   /// What the serial console of this and earlier boots said last.
   std::string console_log(std::uint64_t limit_bytes = vm::console_limit_bytes) const;
+  /// Whether there is a guest behind the channel; asks at most once a second. Errors: unavailable (no answer in 20 s).
+  asio::awaitable<Result<>> answers();
   /// What the agent says of itself. Errors: unavailable.
   asio::awaitable<Result<wire::AgentStatus>> agent_status();
 
@@ -167,6 +170,7 @@ class Machine {
   std::shared_ptr<DiskServer> disk_;
   std::unique_ptr<channel::Link> link_;
   bool channel_down_ = false;
+  std::chrono::steady_clock::time_point answered_at_{};
 };
 
 template <class T>

@@ -13,6 +13,7 @@ while not os.path.exists("stop"):
     n += 1
     try:
         with db: db.execute("insert into t values (?, hex(randomblob(500)))", (n,))
+        if n == 1: open("begun", "w")
     except Exception as wrong:
         open("wrong", "a").write(f"record {n}: {wrong}\n")
     time.sleep(0.01)
@@ -59,7 +60,7 @@ SH
   echo "blocks are verified by: $blocks"
   sprite exec -s "$1" --dir /home/sprite/load -- sh -c "
     setsid nohup python3 records.py >records.out 2>&1 </dev/null & setsid nohup $blocks >blocks.out 2>&1 </dev/null &"
-  wait_until 30 sprite exec -s "$1" --dir /home/sprite/load -- test -e records.db
+  wait_until 30 sprite exec -s "$1" --dir /home/sprite/load -- test -e begun
 }
 
 # stop_disk_load SPRITE: ends it and fails if a byte was lost or wrong.
