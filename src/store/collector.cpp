@@ -59,8 +59,15 @@ Result<std::size_t> repack_shared(PackStore& packs, const Volumes& volumes, cons
 
 Result<Collected> collect_packs(PackStore& packs, const Volumes& volumes, const CollectPolicy& policy) {
   Collected collected;
+  if (policy.dry_run ==
+      DryRun::yes) {  // to look needs nobody to stand still: what is named meanwhile is in newer packs
+    const std::shared_lock naming(packs.naming());
+    TRY_LET(const std::vector<Path> directories, volumes());
+    TRY(remove_spent(packs, directories, policy, collected));
+    return collected;
+  }
   TRY_LET(const auto sparse, remove_spent_alone(packs, volumes, policy, collected));
-  if (policy.dry_run == DryRun::yes || sparse.empty()) return collected;
+  if (sparse.empty()) return collected;
   auto emptied = repack_shared(packs, volumes, sparse, policy.sparse_percent);
   if (!emptied && emptied.error().kind == Error::Kind::no_space) return collected;  // another time: it needs some first
   TRY(emptied);
