@@ -160,6 +160,8 @@ Answer check(Exchange& exchange, Sprites& sprites) {
     if (agent && agent->container != "running")
       check.reason = agent->detail.empty() ? "the container is " + agent->container : agent->detail;
   }
+  if (const auto able = sprites.startable(sprite.name); !able && !check.reason)
+    check.reason = able.error().what + (able.error().hint.empty() ? "" : "; try: " + able.error().hint);
   if (check.reason) check.status = "unhealthy";
   check.elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   co_return as_json(200, wire::to_json(check));

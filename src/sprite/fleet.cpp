@@ -25,12 +25,13 @@ std::string now() { return format_time(std::chrono::system_clock::now()); }
 std::string_view status_of(Phase phase) {
   if (phase == Phase::destroyed) return "destroyed";
   if (phase == Phase::paused || phase == Phase::asleep) return "warm";  // programs are as they were
-  return phase == Phase::running || phase == Phase::stopping ? "running" : "cold";
+  return phase == Phase::running || phase == Phase::found || phase == Phase::stopping ? "running" : "cold";
 }
 
 std::string_view word_for(Phase phase) {
   switch (phase) {
     case Phase::creating: return "being created";
+    case Phase::found: return "its agent is being reached";
     case Phase::starting: return "starting";
     case Phase::stopping: return "stopping";
     case Phase::paused: return "paused";
@@ -147,7 +148,7 @@ void Fleet::load(const Path& folder) {
   if (!entry->lacks_disk) return;
   if (const auto served = entry->machine.serve_disk(); served) {
     entry->lacks_disk = false;
-    entry->phase = Phase::starting;  // until we know whether its machine lives
+    entry->phase = Phase::found;  // until we know whether its machine lives
   } else {
     entry->detail = "its disk cannot be served: " + log::one_line(served.error());
   }
@@ -238,9 +239,19 @@ Result<Fleet::EntryPtr> Fleet::find(const std::string& name) const {
   return found->second;
 }
 
+/// What a sprite has become, a line each; what it is on its way to is not told.
+void Fleet::log_change(const Entry& entry, Phase before) const {
+  const bool passing =
+      entry.phase == Phase::creating || entry.phase == Phase::starting || entry.phase == Phase::stopping;
+  if (entry.phase == before || passing) return;
+  const std::string detail = entry.detail.empty() ? std::string(word_for(entry.phase)) : entry.detail;
+  log::info("sprite '{}' is {}{}{}", entry.record.name, status_of(entry.phase), detail.empty() ? "" : ": ", detail);
+}
+
 void Fleet::enter(Entry& entry, Phase phase, std::string detail) {
   const Phase before = std::exchange(entry.phase, phase);
   entry.detail = std::move(detail);
+  log_change(entry, before);
   if (phase == Phase::running || before == Phase::running || before == Phase::stopping) note_running(entry);
   const wire::Sprite changed = to_wire(entry);
   const auto watchers = watchers_;  // a watcher may end itself
@@ -399,9 +410,14 @@ asio::awaitable<Result<wire::Sprite>> Fleet::create(wire::CreateRequest request)
   } else if (blank) {
     co_await blanks_.discard(*std::move(blank));
   }
-  if (made) co_return to_wire(*entry);
+  if (made) {
+    log::info("sprite '{}' is created{}{}", entry->record.name, from.empty() ? "" : ", from ", from);
+    co_return to_wire(*entry);
+  }
   (void)co_await discard(entry);  // the first failure is the one to tell
-  co_return told(std::move(made).error(), doing);
+  Error error = told(std::move(made).error(), doing);
+  log::info("{}", log::one_line(error));  // who asked may have gone
+  co_return error;
 }
 
 asio::awaitable<Result<>> Fleet::bring_up(EntryPtr entry) {
@@ -576,6 +592,12 @@ asio::awaitable<Result<wire::AgentStatus>> Fleet::agent_status(std::string name)
 Result<std::string> Fleet::console_log(const std::string& name) const {
   TRY_LET(const EntryPtr entry, find(name));
   return entry->machine.console_log();  // empty for one that was never started
+}
+
+Result<> Fleet::startable(const std::string& name) const {
+  TRY_LET(const EntryPtr entry, find(name));
+  if (entry->damage) return *entry->damage;
+  return entry->machine.startable();
 }
 
 std::shared_ptr<void> Fleet::watch(std::function<void(const wire::Sprite&)> changed) {

@@ -22,8 +22,9 @@ namespace sprite {
 
 Error no_such_sprite(const std::string& name);
 
-/// paused: the VM is there and stands still. asleep: its memory is saved on the disk.
-enum class Phase { creating, stopped, starting, running, paused, asleep, stopping, destroyed };
+/// found: an earlier daemon's VM, whose agent is being reached. paused: the VM is there and stands still. asleep: its
+/// memory is saved on the disk.
+enum class Phase { creating, found, stopped, starting, running, paused, asleep, stopping, destroyed };
 
 struct Entry {
   Entry(Host& host, Record its_record) : record(std::move(its_record)), machine(host, record) {}
@@ -70,6 +71,7 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   asio::awaitable<Result<Stream>> connect(std::string name) override;
   asio::awaitable<Result<wire::AgentStatus>> agent_status(std::string name) override;
   Result<std::string> console_log(const std::string& name) const override;
+  Result<> startable(const std::string& name) const override;
   std::shared_ptr<void> watch(std::function<void(const wire::Sprite&)> changed) override;
   void on_guest(std::function<void(const std::string& name, Stream)> serve) override {
     host_.on_guest(std::move(serve));
@@ -99,6 +101,7 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   Error told(Error error, std::string doing) const;
   wire::Sprite to_wire(const Entry& entry) const;
   void enter(Entry& entry, Phase phase, std::string detail = "");
+  void log_change(const Entry& entry, Phase before) const;
   void note_running(Entry& entry);
 
   // The caller of these has the entry's turn.

@@ -63,6 +63,7 @@ asio::awaitable<Result<Checkpointed>> Fleet::checkpoint(std::string name, std::s
   CO_TRY_LET(const store::History all, co_await history(claimed.entry));
   claimed.entry->machine.show_checkpoints(shown_of(all));
   made.checkpoint = listed(all, *done);
+  log::info("sprite '{}' has a new checkpoint, {}", name, made.checkpoint.id);
   co_return made;
 }
 
@@ -89,6 +90,7 @@ asio::awaitable<Result<>> Fleet::remove_checkpoint(std::string name, std::string
   CO_TRY(co_await claimed.entry->machine.with_volume<void>(std::move(work)));
   std::erase_if(all.entries, [&](const auto& each) { return each.checkpoint.number == target.number; });
   claimed.entry->machine.show_checkpoints(shown_of(all));
+  log::info("sprite '{}' lost checkpoint {}, as was asked for", name, id);
   co_return Result<>{};
 }
 
@@ -119,6 +121,7 @@ asio::awaitable<Result<Checkpointed>> Fleet::restore(std::string name, std::stri
   Checkpointed done;
   done.note = std::move(restored->note);
   done.checkpoint = listed(after, restored->before);
+  log::info("sprite '{}' is restored to {}; what it was is kept as {}", name, id, done.checkpoint.id);
   co_return done;
 }
 
@@ -140,6 +143,8 @@ asio::awaitable<Result<FilesystemChecked>> Fleet::check_filesystem(std::string n
   FilesystemChecked done;
   done.check = std::move(checked->check);
   done.before = listed(all, checked->before);
+  log::info("sprite '{}' had its filesystem checked (e2fsck: {}); what it was is kept as {}", name,
+            done.check.exit_status, done.before.id);
   co_return done;
 }
 

@@ -2,6 +2,7 @@
 // collecting).
 #include <algorithm>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "sprite/checkpoints.h"
 #include "sprite/fleet.h"
@@ -108,6 +109,7 @@ asio::awaitable<Result<>> Fleet::export_to(std::string name, std::string path) {
   };
   auto written = co_await on_pool(host_.pool(), write);
   if (!written) co_return std::move(written).error().within("cannot export sprite '" + name + "'");
+  log::info("sprite '{}' is exported to '{}'", name, path);
   co_return written;
 }
 
@@ -129,7 +131,16 @@ asio::awaitable<Result<wire::Sprite>> Fleet::import_from(wire::ImportRequest req
   // The disk is whole; the image gives the kernel only, so that another of its name will do, or the default one.
   for (const std::string& image : {exported->image, exported->image_name})
     if (!wanted.image && host_.images().find(image)) wanted.image = image;
-  CO_TRY_LET(Record record, new_record(wanted));
+  if (!wanted.image && !host_.images().find(host_.options().default_image)) {
+    co_return Error(
+        Error::Kind::not_found, doing,
+        "sprite image build, or where it was exported: `sprite image export " + exported->image_name +
+            "`, and here `sprite image import` of that file",
+        {"there is no image to boot it with; it was made from " + exported->image_name + "@" + exported->image});
+  }
+  auto made_record = new_record(wanted);
+  if (!made_record) co_return std::move(made_record).error().within(doing);
+  Record record = *std::move(made_record);
   auto entry = std::make_shared<Entry>(host_, std::move(record));
   entry->phase = Phase::creating;
   entries_[entry->record.name] = entry;
@@ -145,7 +156,7 @@ asio::awaitable<Result<wire::Sprite>> Fleet::import_from(wire::ImportRequest req
     (void)co_await discard(entry);  // the first failure is the one to tell
     co_return std::move(made).error().within(doing);
   }
-  enter(*entry, Phase::stopped);
+  enter(*entry, Phase::stopped, "imported; not started yet");
   co_return to_wire(*entry);
 }
 

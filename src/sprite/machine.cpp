@@ -58,11 +58,21 @@ Machine::Machine(Host& host, const Record& record) : host_(host), record_(record
 Machine::~Machine() = default;
 
 Result<vm::MachineSpec> Machine::machine_spec() const {
+  TRY(startable());
   TRY_LET(vm::MachineSpec spec, host_.vm_spec(vm_id(), record_.image, record_.memory_bytes, record_.vcpus));
   spec.hostname = record_.name;
   spec.console_log = host_.console_log(record_.id);
   spec.mac_address = record_.mac_address;
   return spec;
+}
+
+Result<> Machine::startable() const {
+  const auto found = host_.images().find(record_.image);
+  if (found || found.error().kind != Error::Kind::not_found) return found ? Result<>() : found.error();
+  return Error{Error::Kind::corrupt,
+               "its image " + record_.image_name + "@" + record_.image.substr(0, 12) + " is missing",
+               "add it again: `sprite image import FILE`; where it still is, `sprite image export` makes that file",
+               {}};
 }
 
 Result<> Machine::serve_disk() {
@@ -80,8 +90,9 @@ Result<> Machine::serve_disk() {
 }
 
 asio::awaitable<Result<>> Machine::start_vm() {
-  CO_TRY(co_await host_.hypervisor());
+  console_begin_ = console_bytes();
   CO_TRY_LET(vm::MachineSpec spec, machine_spec());
+  CO_TRY(co_await host_.hypervisor());
   auto serve = [this] { return serve_disk(); };
   CO_TRY(co_await on_pool(host_.pool(), serve));
   auto start = [spec = std::move(spec)](vm::Hypervisor& hypervisor) { return hypervisor.start(spec); };
@@ -250,8 +261,19 @@ std::string Machine::console_log(std::uint64_t limit_bytes) const {
   return text.substr(text.size() - std::min<std::size_t>(text.size(), limit_bytes));
 }
 
+std::uint64_t Machine::console_bytes() const {
+  std::error_code absent;
+  const std::uint64_t bytes = std::filesystem::file_size(host_.console_log(record_.id), absent);
+  return absent ? 0 : bytes;
+}
+
+/// With what the console said last of this start; what an earlier one said explains nothing.
 Error Machine::with_console(Error error) const {
-  const std::vector<std::string> lines = split(trim(console_log(4 * KiB)), '\n');
+  const std::uint64_t bytes = console_bytes();
+  const std::uint64_t said = bytes - std::min(bytes, console_begin_);
+  const auto text = vm::console_tail(host_.console_log(record_.id), std::min<std::uint64_t>(said, 4 * KiB));
+  if (!text) return error;
+  const std::vector<std::string> lines = split(trim(*text), '\n');
   for (std::size_t i = lines.size() - std::min<std::size_t>(lines.size(), 3); i < lines.size(); ++i)
     if (const std::string line = trim(lines[i]); !line.empty()) error.because.push_back("console: " + line);
   return error;

@@ -131,6 +131,8 @@ class Machine {
   /// Whether the VM runs, is paused, or waits for a state. Errors: unavailable.
   asio::awaitable<Result<vm::State>> vm_state();
 
+  /// Whether the image that it boots is there. Blocks for a moment. Errors: corrupt.
+  Result<> startable() const;
   /// A stream to the agent's HTTP server. Errors: unavailable (off, or the channel is down).
   Result<Stream> open_stream();
   /// What the serial console of this and earlier boots said last.
@@ -161,6 +163,7 @@ class Machine {
   asio::awaitable<Result<>> configure_agent(std::chrono::milliseconds limit);
   asio::awaitable<Result<>> wait_until_absent(std::chrono::milliseconds limit);
   Result<vm::MachineSpec> machine_spec() const;
+  std::uint64_t console_bytes() const;
   Error with_console(Error error) const;
 
   Host& host_;
@@ -171,6 +174,7 @@ class Machine {
   std::unique_ptr<channel::Link> link_;
   bool channel_down_ = false;
   std::chrono::steady_clock::time_point answered_at_{};
+  std::uint64_t console_begin_ = 0;  ///< How much the serial console had said before this start.
 };
 
 template <class T>

@@ -108,6 +108,9 @@ class Sprites {
   /// What the agent says of itself, without waking. Errors: not_found, unavailable (not running, no answer).
   virtual asio::awaitable<Result<wire::AgentStatus>> agent_status(std::string name) = 0;
 
+  /// Whether what it starts from is there: its record, and its image. Blocks for a moment. Errors: not_found, corrupt.
+  virtual Result<> startable(const std::string& name) const = 0;
+
   /// The VM's serial console of this and the last boot, at most 1 MiB. Errors: not_found.
   virtual Result<std::string> console_log(const std::string& name) const = 0;
 

@@ -93,7 +93,11 @@ Result<> check_room(const Path& path, int file, const Path& directory) {
 Result<> export_volume(Volume& volume, const std::string& description, const Path& path) {
   if (description.size() > portable_description_bytes_max)
     return Error{Error::Kind::invalid, "the description of an exported disk may have at most 1 MiB"};
-  TRY_LET(const Fd file, open_file(path, O_WRONLY | O_CREAT | O_EXCL));
+  auto opened = open_file(path, O_WRONLY | O_CREAT | O_EXCL);
+  if (!opened && opened.error().kind == Error::Kind::exists)
+    return Error{
+        Error::Kind::exists, "'" + path.string() + "' exists already", "name another file, or remove it first", {}};
+  TRY_LET(const Fd file, std::move(opened));
   Unfinished unfinished(path);
   TRY(write_all(file.get(), encode_portable_header({volume.size_bytes(), description})));
   TRY(write_chunks(volume, file.get()));

@@ -204,6 +204,11 @@ TEST_CASE("a sprite is started, stopped, restarted and checked") {
   CHECK(object(sick)["status"] == "unhealthy");
   CHECK(object(sick)["reason"] == "the agent does not answer");
   CHECK(object(sick).contains("checked_at"));
+  world.sprites.agent_broken = false;
+  world.sprites.able = Error(Error::Kind::corrupt, "its image is missing", "add it");
+  const auto stuck = object(world.fetch("GET", "/v1/sprites/api/check"));
+  CHECK(stuck.at("status") == "unhealthy");
+  CHECK(stuck.at("reason") == "its image is missing; try: add it");
 }
 
 TEST_CASE("logs are the console's last lines") {

@@ -162,6 +162,7 @@ class FakeSprites final : public Sprites {
     status.container = "running";
     co_return status;
   }
+  Result<> startable(const std::string&) const override { return able; }
   Result<std::string> console_log(const std::string& name) const override {
     TRY(get(name));
     return std::string("one\ntwo\nthree\n");
@@ -190,6 +191,7 @@ class FakeSprites final : public Sprites {
   int under_way = 0, most_under_way = 0;  ///< Checkpoints being made.
   std::optional<Error> wake_failure{};
   bool agent_broken = false, guest_silent = false;
+  Result<> able{};  ///< Whether sprites could start.
   std::string exported_to{};
   std::function<void(const std::string&, Stream)> serve_guest{};
   int connections = 0;
