@@ -16,7 +16,7 @@ _sprite() {
     words='api checkpoint completion config console create daemon destroy doctor env exec export fork gc help image import info list logs recover restart restore sessions sleep start stop url usage use version wake --sprite --org --json --no-color --help --version'
   elif [[ $current == -* ]]; then
     case $verb in
-    'create') words='-s --sprite -o --org --json --no-color -h --help --skip-console --label --memory --cpus --image --from' ;;
+    'create') words='-s --sprite -o --org --json --no-color -h --help --skip-console --label --memory --cpus --vcpus --image --from' ;;
     'list') words='-s --sprite -o --org --json --no-color -h --help --prefix -w --watch' ;;
     'info') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'use') words='-s --sprite -o --org --json --no-color -h --help --unset' ;;
@@ -29,12 +29,12 @@ _sprite() {
     'url') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'url update') words='-s --sprite -o --org --json --no-color -h --help -a --auth' ;;
     'config update') words='-s --sprite -o --org --json --no-color -h --help --url-auth --private-access --label --clear-labels' ;;
-    'exec') words='-s --sprite -o --org --json --no-color -h --help -d --dir -e --env -t --tty --file --detachable --id --http-post' ;;
-    'console') words='-s --sprite -o --org --json --no-color -h --help' ;;
+    'exec') words='-s --sprite -o --org --no-color -h --help -d --dir -e --env -t --tty --file --detachable --id --http-post' ;;
+    'console') words='-s --sprite -o --org --no-color -h --help' ;;
     'sessions list') words='-s --sprite -o --org --json --no-color -h --help' ;;
-    'sessions attach') words='-s --sprite -o --org --json --no-color -h --help' ;;
+    'sessions attach') words='-s --sprite -o --org --no-color -h --help' ;;
     'sessions kill') words='-s --sprite -o --org --json --no-color -h --help --signal' ;;
-    'logs') words='-s --sprite -o --org --json --no-color -h --help --boot -f --follow' ;;
+    'logs') words='-s --sprite -o --org --no-color -h --help --boot -f --follow' ;;
     'checkpoint create') words='-s --sprite -o --org --json --no-color -h --help --comment' ;;
     'checkpoint list') words='-s --sprite -o --org --json --no-color -h --help --history --include-auto' ;;
     'checkpoint info') words='-s --sprite -o --org --json --no-color -h --help' ;;
@@ -62,14 +62,14 @@ _sprite() {
     'daemon stop') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'daemon restart') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'daemon status') words='-s --sprite -o --org --json --no-color -h --help' ;;
-    'daemon logs') words='-s --sprite -o --org --json --no-color -h --help -f --follow' ;;
-    'daemon run') words='-s --sprite -o --org --json --no-color -h --help --detached --report' ;;
+    'daemon logs') words='-s --sprite -o --org --no-color -h --help -f --follow' ;;
+    'daemon run') words='-s --sprite -o --org --no-color -h --help --detached --report' ;;
     'doctor') words='-s --sprite -o --org --json --no-color -h --help' ;;
-    'api') words='-s --sprite -o --org --json --no-color -h --help' ;;
+    'api') words='-s --sprite -o --org --no-color -h --help' ;;
     'env') words='-s --sprite -o --org --json --no-color -h --help' ;;
-    'completion') words='-s --sprite -o --org --json --no-color -h --help' ;;
+    'completion') words='-s --sprite -o --org --no-color -h --help' ;;
     'version') words='-s --sprite -o --org --json --no-color -h --help' ;;
-    'help') words='-s --sprite -o --org --json --no-color -h --help' ;;
+    'help') words='-s --sprite -o --org --no-color -h --help' ;;
     esac
   elif [[ $verb == "$first" ]]; then
     case $first in

@@ -76,6 +76,7 @@ Action api(Syntax& syntax) {
   auto words = std::make_shared<ApiWords>();
   syntax.positional("PATH", words->path, "Below /v1, or with -s below the sprite", Presence::optional);
   syntax.rest("CURL-OPTIONS", words->curl_options, "Options for curl", Rest::after_dashes);
+  syntax.no_json("what the server answers, which is JSON");
   syntax.epilogue("sprite api /sprites\nsprite -s box api /exec -- --request POST --url-query cmd=uname");
   return [words](Context& context) { return call(context, *words); };
 }

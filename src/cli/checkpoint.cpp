@@ -2,6 +2,7 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 #include <boost/json/value_to.hpp>
+#include <set>
 
 #include "base/text.h"
 #include "cli/commands.h"
@@ -43,6 +44,13 @@ std::string crash_mark(const wire::Checkpoint& checkpoint) {
   return checkpoint.crash_consistent.value_or(false) ? " (crash-consistent)" : "";
 }
 
+/// The nearest one that it came after and that is in the same list: automatic ones may not be.
+std::string shown_source(const wire::Checkpoint& checkpoint, const std::set<std::string>& shown) {
+  for (const std::string& each : checkpoint.history.value_or(std::vector<std::string>{}))
+    if (shown.contains(each)) return each;
+  return "";
+}
+
 struct ListOptions {
   std::string history;
   bool include_automatic = false;
@@ -58,10 +66,12 @@ Result<int> list_checkpoints(Context& context, const ListOptions& options) {
     terminal.print_line(wire::to_json(all));
     return 0;
   }
+  std::set<std::string> shown;
+  for (const wire::Checkpoint& each : all) shown.insert(each.id);
   std::vector<std::vector<std::string>> rows;
   for (const wire::Checkpoint& each : all) {
     const bool current = each.id == "Current";
-    rows.push_back({each.id, current ? "now" : age_of(each.create_time), each.source_id.value_or(""),
+    rows.push_back({each.id, current ? "now" : age_of(each.create_time), shown_source(each, shown),
                     each.comment.value_or(current ? "the disk as it is" : "") + crash_mark(each)});
   }
   terminal.print_table({"ID", "CREATED", "AFTER", "COMMENT"}, rows);
@@ -147,7 +157,10 @@ Result<int> delete_checkpoint(Context& context, const std::string& id) {
   TRY_LET(const std::string name, context.sprite());
   TRY_LET(const Client* api, context.api());
   TRY(api->call("DELETE", checkpoint_path(name, id)));
-  context.terminal.note("checkpoint " + id + " of '" + name + "' is deleted");
+  if (context.globals.json)
+    print_json(context.terminal, {{"deleted", id}, {"sprite", name}});
+  else
+    context.terminal.note("checkpoint " + id + " of '" + name + "' is deleted");
   return 0;
 }
 

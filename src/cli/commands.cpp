@@ -14,10 +14,11 @@ constexpr std::array table{
     Verb{"info", "Show what a sprite is and does", Group::sprites, verb::info},
     Verb{"use", "Choose the sprite that commands in this directory mean", Group::sprites, verb::use},
     Verb{"start", "Start a sprite", Group::sprites, verb::start},
-    Verb{"stop", "Stop a sprite; its disk stays", Group::sprites, verb::stop},
+    Verb{"stop", "Stop a sprite: it is cold then, and its disk stays", Group::sprites, verb::stop},
     Verb{"restart", "Stop a sprite and start it again", Group::sprites, verb::restart},
-    Verb{"sleep", "Have a sprite stand still until it is used; programs go on then", Group::sprites, verb::sleep},
-    Verb{"wake", "Wake a sprite that sleeps", Group::sprites, verb::wake},
+    Verb{"sleep", "Have a sprite stand still until it is used: it is warm, and programs go on then", Group::sprites,
+         verb::sleep},
+    Verb{"wake", "Wake a sprite that is warm or cold", Group::sprites, verb::wake},
     Verb{"destroy", "Delete a sprite and its disk", Group::sprites, verb::destroy},
     Verb{"url", "Print a sprite's URL", Group::sprites, verb::url},
     Verb{"url update", "Change who may open a sprite's URL", Group::sprites, verb::url_update},
@@ -95,9 +96,60 @@ std::vector<std::string> words_in(const std::string& group) {
 
 bool is_group(const std::string& word) { return !words_in(word).empty(); }
 
+/// What other programs call it.
+struct Familiar {
+  std::string_view word, verb;
+};
+constexpr std::array familiar_words{
+    Familiar{"rm", "destroy"},
+    Familiar{"delete", "destroy"},
+    Familiar{"remove", "destroy"},
+    Familiar{"ps", "list"},
+    Familiar{"status", "info"},
+    Familiar{"show", "info"},
+    Familiar{"inspect", "info"},
+    Familiar{"new", "create"},
+    Familiar{"up", "start"},
+    Familiar{"down", "stop"},
+    Familiar{"halt", "stop"},
+    Familiar{"shutdown", "stop"},
+    Familiar{"reboot", "restart"},
+    Familiar{"pause", "sleep"},
+    Familiar{"suspend", "sleep"},
+    Familiar{"resume", "wake"},
+    Familiar{"run", "exec"},
+    Familiar{"ssh", "console"},
+    Familiar{"shell", "console"},
+    Familiar{"sh", "console"},
+    Familiar{"enter", "console"},
+    Familiar{"clone", "fork"},
+    Familiar{"copy", "fork"},
+    Familiar{"cp", "fork"},
+    Familiar{"snapshot", "checkpoint create"},
+    Familiar{"commit", "checkpoint create"},
+    Familiar{"rollback", "restore"},
+    Familiar{"undo", "restore --undo"},
+    Familiar{"diff", "checkpoint diff"},
+    Familiar{"save", "export"},
+    Familiar{"load", "import"},
+    Familiar{"fsck", "recover --fsck"},
+    Familiar{"df", "usage"},
+    Familiar{"du", "usage"},
+    Familiar{"prune", "gc"},
+    Familiar{"images", "image list"},
+    Familiar{"build", "image build"},
+    Familiar{"settings", "config show"},
+};
+
+std::optional<std::string> meant_by(const std::string& group, const std::string& word) {
+  const auto* const familiar = std::ranges::find(familiar_words, word, &Familiar::word);
+  if (group.empty() && familiar != familiar_words.end()) return std::string(familiar->verb);
+  return nearest(word, words_in(group));
+}
+
 Error unknown_command(const std::string& group, const std::string& word) {
   const std::string prefix = group.empty() ? "" : group + " ";
-  const auto near = nearest(word, words_in(group));
+  const auto near = meant_by(group, word);
   return Error{
       Error::Kind::invalid,
       "unknown command '" + prefix + word + "'",

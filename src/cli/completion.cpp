@@ -218,6 +218,7 @@ Result<std::string> completion_script(const std::string& shell) {
 Action verb::completion(Syntax& syntax) {
   auto shell = std::make_shared<std::string>();
   syntax.positional("SHELL", *shell, "bash, zsh or fish");
+  syntax.no_json("a script");
   syntax.epilogue(
       "bash: sprite completion bash >~/.local/share/bash-completion/completions/sprite\n"
       "zsh:  sprite completion zsh >\"${fpath[1]}/_sprite\"\n"

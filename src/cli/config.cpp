@@ -82,6 +82,7 @@ Action config_set(Syntax& syntax) {
   auto words = std::make_shared<Words>();
   syntax.positional("KEY", words->name, "A setting, such as sprite.memory");
   syntax.positional("VALUE", words->value, "Its new value");
+  syntax.allow_empty();
   syntax.epilogue("The file keeps its comments, and nothing is written unless the value is allowed.");
   return [words](Context& context) { return set(context, words->name, words->value); };
 }

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "cli/daemon_process.h"
+#include "cli/interrupt.h"
 #include "cli/target.h"
 #include "settings/daemon_record.h"
 
@@ -22,7 +23,10 @@ Result<const Client*> Context::api() {
   const Path& runtime_dir = loaded->values.runtime_dir;
   TRY_LET(const auto running, find_daemon(loaded->values));
   if (!running) terminal.progress("starting the daemon…");
+  std::optional<InterruptNote> note;
+  if (!running) note.emplace("sprite: the daemon was only starting, and nothing was asked of it yet");
   auto started = ensure_daemon(loaded->values);
+  note.reset();
   terminal.progress("");
   if (!started) return std::move(started).error();
   if (const auto record = settings::read_daemon_record(runtime_dir);

@@ -1,6 +1,11 @@
 // sprite fork, export, import
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/interrupt.h"
 #include "cli/resources.h"
 #include "wire/json.h"
 
@@ -29,6 +34,7 @@ Result<int> run_fork(Context& context, const ForkOptions& options) {
   if (!options.checkpoint.empty()) request.checkpoint = options.checkpoint;
   TRY_LET(const Client* api, context.api());
   context.terminal.progress("forking '" + source + "' to '" + options.name + "'…");
+  const InterruptNote note = goes_on("forking '" + source + "'", options.name);
   TRY_LET(const std::string body, api->call("POST", sprite_path(source, "/fork"), wire::to_json(request)));
   context.terminal.progress("");
   TRY_LET(const auto sprite, wire::from_json<wire::Sprite>(body));
@@ -47,15 +53,61 @@ struct FileOptions {
   std::string file, name;
 };
 
+/// Shows how large a file has become that the daemon writes; it is on this machine, as the daemon is.
+class WrittenSoFar {
+ public:
+  WrittenSoFar(Terminal& terminal, Path file, std::string doing)
+      : terminal_(terminal), file_(std::move(file)), doing_(std::move(doing)) {
+    terminal_.progress(doing_);
+    if (terminal_.errors_are_terminal()) watching_ = std::jthread([this](std::stop_token ended) { watch(ended); });
+  }
+  ~WrittenSoFar() {
+    if (watching_.joinable()) {
+      watching_.request_stop();
+      watching_.join();
+    }
+    terminal_.progress("");
+  }
+  WrittenSoFar(const WrittenSoFar&) = delete;
+
+ private:
+  void watch(const std::stop_token& ended) {
+    std::mutex mutex;
+    std::condition_variable_any changed;
+    std::unique_lock lock(mutex);
+    for (;;) {
+      changed.wait_for(lock, ended, std::chrono::milliseconds(300), [] { return false; });
+      if (ended.stop_requested()) return;
+      std::error_code absent;
+      const std::uint64_t bytes = std::filesystem::file_size(file_, absent);
+      if (!absent) terminal_.progress(doing_ + " " + format_size(bytes) + " written");
+    }
+  }
+
+  Terminal& terminal_;
+  Path file_;
+  std::string doing_;
+  std::jthread watching_;
+};
+
 Result<int> run_export(Context& context, const FileOptions& options) {
   TRY_LET(const std::string name, context.sprite(options.name));
   TRY_LET(const Path file, absolute(options.file));
   wire::ExportRequest request;
   request.path = file.string();
   TRY_LET(const Client* api, context.api());
-  context.terminal.progress("exporting '" + name + "'…");
-  TRY(api->call("POST", sprite_path(name, "/export"), wire::to_json(request)));
-  context.terminal.note("sprite '" + name + "' is in " + options.file);
+  {
+    const InterruptNote note("sprite: exporting '" + name +
+                             "' goes on in the background; the file is there when it is whole");
+    const WrittenSoFar progress(context.terminal, file, "exporting '" + name + "'…");
+    TRY(api->call("POST", sprite_path(name, "/export"), wire::to_json(request)));
+  }
+  std::error_code unknown;
+  const std::uint64_t bytes = std::filesystem::file_size(file, unknown);
+  if (context.globals.json)
+    print_json(context.terminal, {{"name", name}, {"file", file.string()}, {"bytes", bytes}});
+  else
+    context.terminal.note("sprite '" + name + "' is in " + options.file + " (" + format_size(bytes) + ")");
   return 0;
 }
 
@@ -67,6 +119,7 @@ Result<int> run_import(Context& context, const FileOptions& options) {
   if (!options.name.empty()) request.name = options.name;
   TRY_LET(const Client* api, context.api());
   context.terminal.progress("importing " + options.file + "…");
+  const InterruptNote note("sprite: importing goes on in the background\n  try: sprite list");
   TRY_LET(const std::string body, api->call("POST", "/v1/import", wire::to_json(request)));
   context.terminal.progress("");
   TRY_LET(const auto sprite, wire::from_json<wire::Sprite>(body));
@@ -78,16 +131,21 @@ Result<int> run_import(Context& context, const FileOptions& options) {
 
 Action fork(Syntax& syntax) {
   auto options = std::make_shared<ForkOptions>();
-  syntax.positional("SOURCE", options->source, "The sprite whose disk the new one begins with");
-  syntax.positional("NAME", options->name, "The new sprite's name");
+  syntax.positional_pair("SOURCE", options->source,
+                         "The sprite whose disk the new one begins with; else that of -s or .sprite", "NAME",
+                         options->name, "The new sprite's name");
   syntax.option("--checkpoint", "CHECKPOINT", options->checkpoint, "Begin with this one instead of the disk as it is");
   return [options](Context& context) { return run_fork(context, *options); };
 }
 
 Action export_sprite(Syntax& syntax) {
   auto options = std::make_shared<FileOptions>();
-  syntax.positional("NAME", options->name, "The sprite");
-  syntax.positional("FILE", options->file, "The new file, such as box.zst");
+  syntax.positional_pair("NAME", options->name, "The sprite; else that of -s or .sprite", "FILE", options->file,
+                         "The new file, such as box.zst");
+  syntax.epilogue(
+      "The file holds the whole disk as it is now, and the sprite's settings; its checkpoints and memory stay here. "
+      "Where it is\n"
+      "imported it needs an image, for the kernel: the same one, another of its name, or the default one.");
   return [options](Context& context) { return run_export(context, *options); };
 }
 

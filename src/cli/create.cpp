@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/interrupt.h"
 #include "cli/names.h"
 #include "cli/resources.h"
 #include "wire/json.h"
@@ -38,6 +39,9 @@ Result<wire::Sprite> create_named(const Client& api, wire::CreateRequest request
   const bool any_name = request.name.empty();
   for (int tries_left = 10;; --tries_left) {
     if (any_name) request.name = random_name();
+    const InterruptNote note("sprite: '" + request.name + "' is still being made: that goes on in the background\n" +
+                             "  try: sprite info " + request.name + ", or give it up: sprite destroy --force " +
+                             request.name);
     auto body = api.call("POST", "/v1/sprites", wire::to_json(request));
     if (body) return wire::from_json<wire::Sprite>(*body);
     if (!any_name || body.error().kind != Error::Kind::exists || tries_left == 0) return std::move(body).error();
@@ -77,7 +81,7 @@ Action create(Syntax& syntax) {
   syntax.flag("--skip-console", options->skip_console, "Do not open a console");
   syntax.option("--label", "LABEL", options->labels, "A label; may be repeated");
   syntax.option("--memory", "SIZE", options->memory, "Memory, such as 2GiB");
-  syntax.option("--cpus", "NUMBER", options->cpus, "Processors");
+  syntax.option("--cpus,--vcpus", "NUMBER", options->cpus, "Processors");
   syntax.option("--image", "IMAGE", options->image, "The image it starts from");
   syntax.option("--from", "SPRITE[@CHECKPOINT]", options->from, "Begin with another sprite's disk");
   return [options](Context& context) { return run(context, *options); };

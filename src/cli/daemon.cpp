@@ -66,6 +66,7 @@ Result<int> show_status(Context& context) {
 
 Result<int> show_log(Context& context, Follow follow) {
   TRY_LET(const settings::Loaded* loaded, context.settings());
+  if (follow == Follow::yes) context.terminal.end_with_reader();
   auto printed = print_file(context.terminal, settings::daemon_log(loaded->values.state_dir), log_tail_bytes, follow);
   if (!printed && printed.error().kind == Error::Kind::not_found)
     return Error{Error::Kind::not_found, "there is no log: the daemon has not run yet", "sprite daemon start", {}};
@@ -92,6 +93,7 @@ Action daemon_status(Syntax&) { return show_status; }
 Action daemon_logs(Syntax& syntax) {
   auto follow = std::make_shared<bool>(false);
   syntax.flag("-f,--follow", *follow, "Go on and show what is added");
+  syntax.no_json("the daemon's log");
   return [follow](Context& context) { return show_log(context, *follow ? Follow::yes : Follow::no); };
 }
 
@@ -103,6 +105,7 @@ Action daemon_run(Syntax& syntax) {
   auto options = std::make_shared<Options>();
   syntax.flag("--detached", options->detached, "Log to the daemon's log file instead of standard error");
   syntax.option("--report", "FD", options->report_fd, "Tell on this descriptor when ready, or why not");
+  syntax.no_json("the daemon's log");
   syntax.epilogue(
       "Commands start the daemon when they need it; this is for service managers and for watching it work.");
   return [options](Context& context) {

@@ -126,7 +126,7 @@ Check check_image(const settings::Settings& settings) {
   const auto image = image::Catalogue(settings.data_dir / "images").find(settings.default_image);
   if (image) return {"image", Health::good, image->reference()};
   Check check = from_error("image", image.error());
-  if (check.mend.empty()) check.mend = "sprite image import FILE, or `make image` in the source tree";
+  if (check.mend.empty()) check.mend = "sprite image build, or sprite image import FILE";
   return check;
 }
 

@@ -32,7 +32,7 @@ ExecStreams our_streams(Context& context, const std::string& sprite) {
   ExecStreams streams;
   streams.input_is_terminal = context.terminal.input_is_terminal();
   streams.waiting = [&context, sprite](bool waits) {
-    context.terminal.progress(waits ? "waking '" + sprite + "'…" : "");
+    context.terminal.progress(waits ? "connecting to '" + sprite + "'…" : "");
   };
   return streams;
 }
@@ -41,7 +41,7 @@ Result<int> run_session(Context& context, const ExecRequest& request) {
   TRY_LET(const Client* api, context.api());
   TRY_LET(const ExecOutcome outcome, run_exec(*api, request, our_streams(context, request.sprite)));
   if (outcome.detached)
-    context.terminal.note("\r\ndetached; the session goes on. To join it again:\n  sprite -s " + request.sprite +
+    context.terminal.note("\ndetached; the session goes on. To join it again:\n  sprite -s " + request.sprite +
                           " attach " + outcome.session_id);
   return outcome.status;
 }
@@ -103,6 +103,7 @@ Result<int> run(Context& context, const Options& options) {
 Result<int> open_console(Context& context, const std::string& name) {
   ExecRequest request;
   request.sprite = name;
+  if (!context.terminal.input_is_terminal()) return run_session(context, request);  // a script, or nothing
   request.tty = request.detachable = true;
   request.size = window_size(STDOUT_FILENO);
   add_terminal_variables(request.environment);
@@ -130,6 +131,7 @@ Action exec(Syntax& syntax) {
   syntax.option("--id", "SESSION", options->session_id, "Join this session instead");
   syntax.flag("--http-post", options->by_post, "Use a plain POST instead of a WebSocket");
   syntax.hidden_flag("--no-port-forward", options->no_port_forward);
+  syntax.no_json("what the program prints");
   syntax.epilogue(
       "The exit status is the program's; 126: not executable, 127: not found, 128+n: ended by signal n,\n"
       "1: it could not be run or the connection was lost, 2: wrong usage.");
@@ -144,7 +146,11 @@ Action console(Syntax& syntax) {
   auto options = std::make_shared<ConsoleOptions>();
   syntax.positional("NAME", options->name, "The sprite", Presence::optional);
   syntax.hidden_flag("--no-port-forward", options->no_port_forward);
-  syntax.epilogue("Ctrl+\\ leaves the shell running; `sprite attach` comes back to it.");
+  syntax.no_json("what the shell prints");
+  syntax.epilogue(
+      "Ctrl+\\ leaves the shell running; `sprite attach` comes back to it. Where standard input is no terminal, the "
+      "shell "
+      "reads\nits commands from there and ends with it.");
   return [options](Context& context) -> Result<int> {
     TRY_LET(const std::string name, context.sprite(options->name));
     return open_console(context, name);

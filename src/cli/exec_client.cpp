@@ -29,6 +29,7 @@ constexpr char detach_key = 0x1c;   // Ctrl+backslash
 constexpr char end_of_file = 0x04;  // Ctrl+D, what a terminal's line discipline takes for the end
 constexpr unsigned short close_normal = 1000;
 constexpr int interrupts_to_give_up = 3;
+constexpr std::chrono::seconds end_of_file_interval{1};
 constexpr std::chrono::milliseconds patience_with_connecting{300}, patience_with_dying{1000};
 
 class ExecConnection {
@@ -186,8 +187,23 @@ class ExecConnection {
       auto sent = co_await send(*std::move(bytes));
       if (!sent) co_return;  // receive() learns it, too
     }
-    std::string end = tty_ ? std::string(1, end_of_file) : wire::exec_frame(wire::ExecStream::end_of_input, "");
-    (void)co_await socket_->send_binary(std::move(end));
+    if (tty_) {
+      co_await end_typing();
+      co_return;
+    }
+    (void)co_await socket_->send_binary(wire::exec_frame(wire::ExecStream::end_of_input, ""));
+  }
+
+  /// Ctrl+D, until the program ends: one that is only starting may not have its terminal set up yet, and miss it.
+  asio::awaitable<void> end_typing() {
+    asio::steady_timer pause(loop_);
+    for (;;) {
+      auto sent = co_await socket_->send_binary(std::string(1, end_of_file));
+      if (!sent) co_return;
+      pause.expires_after(end_of_file_interval);
+      const auto [stopped] = co_await pause.async_wait(as_result);
+      if (stopped || finished_) co_return;
+    }
   }
 
   asio::awaitable<Result<>> send(std::string bytes) {

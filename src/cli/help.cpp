@@ -59,7 +59,9 @@ std::string help_of(const Syntax& syntax) {
 std::string overview(const std::string& group) {
   std::string text;
   if (group.empty())
-    text = "sprite: Linux computers that start in an instant and last.\n\nUsage: sprite COMMAND [options]\n";
+    text =
+        "sprite: Linux machines of your own, made with one command and kept until you destroy them.\n\nUsage: sprite "
+        "COMMAND [options]\n";
   else
     text = "Usage: sprite " + group + " COMMAND [options]\n";
   const auto list = [&](Group wanted, const std::string& title) {

@@ -69,7 +69,8 @@ Result<int> list(Context& context) {
     print_json(context, array);
     return 0;
   }
-  if (all.empty()) context.terminal.note("no images yet: `make image` builds one, `sprite image import FILE` adds one");
+  if (all.empty())
+    context.terminal.note("no images yet: `sprite image build` makes one, `sprite image import FILE` adds one");
   std::vector<std::vector<std::string>> rows;
   for (const Image& each : all)
     rows.push_back({each.manifest.name.empty() ? "?" : each.manifest.name, each.manifest.digest.substr(0, 12),
@@ -97,18 +98,18 @@ Result<int> info(Context& context, const std::string& reference, bool verify) {
     return 0;
   }
   const image::Manifest& manifest = found.manifest;
-  context.terminal.print_table({"", ""}, {{"name", manifest.name},
-                                          {"digest", manifest.digest},
-                                          {"system", "Debian " + manifest.suite + ", " + manifest.architecture},
-                                          {"kernel", manifest.kernel_release},
-                                          {"arguments", manifest.kernel_arguments},
-                                          {"agent", manifest.agent_version},
-                                          {"packages", std::to_string(manifest.packages.size())},
-                                          {"disk", format_size(manifest.disk_bytes)},
-                                          {"stored", format_size(stored_bytes(found))},
-                                          {"created", manifest.created},
-                                          {"imported", found.imported},
-                                          {"directory", found.directory.string()}});
+  context.terminal.print_table({}, {{"name", manifest.name},
+                                    {"digest", manifest.digest},
+                                    {"system", "Debian " + manifest.suite + ", " + manifest.architecture},
+                                    {"kernel", manifest.kernel_release},
+                                    {"arguments", manifest.kernel_arguments},
+                                    {"agent", manifest.agent_version},
+                                    {"packages", std::to_string(manifest.packages.size())},
+                                    {"disk", format_size(manifest.disk_bytes)},
+                                    {"stored", format_size(stored_bytes(found))},
+                                    {"created", manifest.created},
+                                    {"imported", found.imported},
+                                    {"directory", found.directory.string()}});
   if (verify) context.terminal.note("every file has the size and content it was made with");
   return 0;
 }

@@ -26,7 +26,7 @@ Result<int> show_info(Context& context, const std::string& given) {
   print_field(terminal, "Name", sprite.name);
   print_field(terminal, "Status", styled_status(terminal, sprite.status) + detail);
   print_field(terminal, "URL", sprite.url);
-  print_field(terminal, "URL auth", sprite.url_settings.auth);
+  if (!sprite.url.empty()) print_field(terminal, "URL auth", sprite.url_settings.auth);
   print_field(terminal, "Image", sprite.image);
   if (sprite.config.ram_mb) print_field(terminal, "Memory", format_size(*sprite.config.ram_mb * MiB));
   if (sprite.config.cpus) print_field(terminal, "Processors", std::to_string(*sprite.config.cpus));
@@ -40,6 +40,11 @@ Result<int> show_info(Context& context, const std::string& given) {
 Result<int> show_url(Context& context) {
   TRY_LET(const std::string name, context.sprite());
   TRY_LET(const wire::Sprite sprite, get_sprite(context, name));
+  if (sprite.url.empty())
+    return Error{Error::Kind::unavailable,
+                 "sprite '" + name + "' has no URL: this version does not serve what listens in sprites",
+                 "reach it from inside: sprite exec -s " + name + " -- curl http://localhost:8080",
+                 {}};
   if (context.globals.json)
     print_json(context.terminal, {{"url", sprite.url}, {"auth", sprite.url_settings.auth}});
   else

@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "cli/commands.h"
+#include "cli/interrupt.h"
 #include "cli/resources.h"
 
 namespace sprite::cli::verb {
@@ -12,15 +13,17 @@ namespace {
 struct Deed {
   std::string_view route, doing, done;
 };
-constexpr Deed starting{"/start", "starting", "runs"}, stopping{"/stop", "stopping", "has stopped"},
-    restarting{"/restart", "restarting", "runs again"}, waking{"/wake", "waking", "is awake"},
-    pausing{"/sleep?depth=paused", "pausing", "sleeps"}, saving{"/sleep?depth=disk", "saving", "sleeps, on the disk"},
-    ending{"/sleep?depth=cold", "stopping", "has stopped"};
+constexpr Deed starting{"/start", "starting", "is running"}, stopping{"/stop", "stopping", "has stopped: it is cold"},
+    restarting{"/restart", "restarting", "is running again"}, waking{"/wake", "waking", "is awake: it is running"},
+    pausing{"/sleep?depth=paused", "pausing", "sleeps: it is warm"},
+    saving{"/sleep?depth=disk", "saving", "sleeps: it is warm, its memory on the disk"},
+    ending{"/sleep?depth=cold", "stopping", "has stopped: it is cold"};
 
 Result<int> act(Context& context, const Deed& deed, const std::string& given) {
   TRY_LET(const std::string name, context.sprite(given));
   TRY_LET(const Client* api, context.api());
   context.terminal.progress(std::string(deed.doing) + " '" + name + "'…");
+  const InterruptNote note = goes_on(std::string(deed.doing) + " '" + name + "'", name);
   TRY_LET(const std::string body, api->call("POST", sprite_path(name, std::string(deed.route))));
   if (context.globals.json)
     context.terminal.print_line(body);
@@ -58,8 +61,12 @@ Result<int> run_destroy(Context& context, const DestroyOptions& options) {
   }
   TRY_LET(const Client* api, context.api());
   terminal.progress("destroying '" + name + "'…");
+  const InterruptNote note = goes_on("destroying '" + name + "'", name);
   TRY(api->call("DELETE", sprite_path(name)));
-  terminal.note("sprite '" + name + "' is destroyed");
+  if (context.globals.json)
+    print_json(terminal, {{"destroyed", name}});
+  else
+    terminal.note("sprite '" + name + "' is destroyed");
   return 0;
 }
 
@@ -87,6 +94,7 @@ Result<int> show_logs(Context& context, const LogOptions& options) {
   TRY_LET(const std::string name, context.sprite(options.name));
   TRY_LET(const Client* api, context.api());
   std::string shown;
+  if (options.follow) context.terminal.end_with_reader();
   for (;;) {
     TRY_LET(std::string text, api->call("GET", sprite_path(name, "/logs")));
     context.terminal.print(presentable(context.terminal, std::string(added_to(shown, text))));
@@ -132,6 +140,7 @@ Action logs(Syntax& syntax) {
   syntax.positional("NAME", options->name, "The sprite", Presence::optional);
   syntax.flag("--boot", options->boot, "The serial console of this boot and the last one; the default so far");
   syntax.flag("-f,--follow", options->follow, "Go on and show what is added");
+  syntax.no_json("what the machine's console printed");
   return [options](Context& context) { return show_logs(context, *options); };
 }
 

@@ -2,6 +2,7 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 #include <map>
+#include <thread>
 
 #include "base/text.h"
 #include "cli/commands.h"
@@ -61,12 +62,17 @@ class Lines {
 Result<int> watch(Context& context, const Options& options) {
   TRY_LET(const Client* api, context.api());
   Terminal& terminal = context.terminal;
-  std::optional<Error> failed;
+  terminal.end_with_reader();
+  std::map<std::string, std::string> shown;  // a daemon begins with what we know already
+  bool heard = false;
   const auto show = [&](const std::string& line) {
     const auto event = wire::from_json<wire::ListEvent>(line);
+    if (event && !std::exchange(heard, true)) terminal.progress("");
     if (!event || !event->name || !event->name->starts_with(options.prefix)) return;
     if (context.globals.json) return terminal.print_line(line);
-    if (!terminal.output_is_terminal()) return terminal.print_line(*event->name + " " + event->status.value_or(""));
+    const std::string status = event->status.value_or("");
+    const bool is_news = std::exchange(shown[*event->name], status) != status;
+    if (!terminal.output_is_terminal()) return is_news ? terminal.print_line(*event->name + " " + status) : void();
     auto sprites = list_sprites(context, options.prefix);
     if (!sprites) return;
     terminal.print("\033[H\033[2J");
@@ -77,10 +83,20 @@ Result<int> watch(Context& context, const Options& options) {
     terminal.print("\033[H\033[2J");
     print(context, sprites);
   }
-  Lines lines(show);
-  http::Request request{"GET", "/v1/sprites", "", "", {{"Accept", "application/x-ndjson"}}};
-  TRY(api->stream(std::move(request), [&](std::string_view part) { lines.add(part); }));
-  return 0;
+  const http::Request request{"GET", "/v1/sprites", "", "", {{"Accept", "application/x-ndjson"}}};
+  for (bool connected = false;;) {  // whoever watches sees the daemon end and the next one come
+    heard = false;
+    Lines lines(show);
+    const auto ended = api->stream(request, [&](std::string_view part) { lines.add(part); });
+    connected = connected || heard;
+    const bool lost =
+        ended || ended.error().kind == Error::Kind::unavailable || ended.error().kind == Error::Kind::not_found;
+    if (!connected || !lost) {
+      TRY(ended);
+    }
+    terminal.progress("the daemon is away; waiting for the next one…");
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  }
 }
 
 Result<int> run(Context& context, const Options& options) {
@@ -96,6 +112,8 @@ Action list(Syntax& syntax) {
   auto options = std::make_shared<Options>();
   syntax.option("--prefix", "TEXT", options->prefix, "Only names that begin so");
   syntax.flag("-w,--watch", options->watch, "Go on and show changes");
+  syntax.epilogue(
+      "In a pipe it prints the names only, one a line (with -w: a name and its status); --json prints everything.");
   return [options](Context& context) { return run(context, *options); };
 }
 

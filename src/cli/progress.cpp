@@ -1,6 +1,7 @@
 #include "cli/progress.h"
 
 #include "base/text.h"
+#include "cli/interrupt.h"
 #include "wire/json.h"
 
 namespace sprite::cli {
@@ -28,7 +29,11 @@ Result<wire::Progress> follow_progress(Context& context, const std::string& targ
         context.terminal.progress(trim(*last->data));
     }
   };
-  TRY(api->stream(std::move(request), take));
+  {
+    const InterruptNote note(
+        "sprite: what was asked for goes on in the background\n  try: sprite checkpoint list --include-auto");
+    TRY(api->stream(std::move(request), take));
+  }
   context.terminal.progress("");
   if (last && last->type == "complete") return *std::move(last);
   if (last && last->error) {

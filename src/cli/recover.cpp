@@ -8,10 +8,10 @@
 namespace sprite::cli::verb {
 namespace {
 
-void offer(Terminal& terminal, const std::string& command, const std::string& what) {
-  terminal.print_line("  " + terminal.styled(Style::bold, command));
-  terminal.print_line("      " + what);
-}
+/// Something that can be done, and what it would do.
+struct Way {
+  std::string command, effect;
+};
 
 /// The newest checkpoint that the user made, and the newest that a restore made.
 struct Newest {
@@ -35,6 +35,10 @@ std::string described(const wire::Checkpoint& checkpoint) {
 Result<int> check_filesystem(Context& context, const std::string& given) {
   TRY_LET(const std::string name, context.sprite(given));
   Terminal& terminal = context.terminal;
+  if (!context.globals.json)
+    terminal.note(
+        "e2fsck looks at every block of the filesystem; what it mends is named below. Nothing is lost by it: the disk "
+        "as it is now is kept first.");
   const auto show = [&](const std::string& line) {
     if (!context.globals.json) terminal.print_line(line);
   };
@@ -46,6 +50,60 @@ Result<int> check_filesystem(Context& context, const std::string& given) {
   return 0;
 }
 
+/// The mildest first; nothing of it loses a checkpoint.
+std::vector<Way> ways_out(const std::string& name, const Newest& newest) {
+  std::vector<Way> ways{
+      {"sprite logs " + name, "what its kernel and our agent in it said"},
+      {"sprite restart " + name,
+       "ends its machine, even one that does not answer, and boots it; its filesystem repairs itself as after a loss "
+       "of power"},
+      {"sprite recover --fsck " + name,
+       "keeps its disk as a checkpoint, then has its filesystem checked and mended (e2fsck); its programs end"}};
+  if (newest.made)
+    ways.push_back({"sprite restore -s " + name + " " + newest.made->id,
+                    "puts its disk back to " + described(*newest.made) + "; what it is now is kept as a checkpoint"});
+  if (newest.automatic)
+    ways.push_back({"sprite restore -s " + name + " --undo",
+                    "puts its disk back to what the last restore replaced: " + described(*newest.automatic)});
+  if (newest.made)
+    ways.push_back({"sprite fork " + name + " " + name + "-rescue --checkpoint " + newest.made->id,
+                    "a second sprite of that checkpoint, to look into while this one stays as it is"});
+  ways.push_back(
+      {"sprite export " + name + " " + name + ".zst",
+       "its disk as one file, whatever state the guest is in; `sprite import` makes a sprite of it anywhere"});
+  return ways;
+}
+
+using Checkpoints = Result<std::vector<wire::Checkpoint>>;
+
+boost::json::object to_json(const wire::Sprite& sprite, const wire::Check& check, const Checkpoints& checkpoints,
+                            const std::vector<Way>& ways) {
+  boost::json::object told{{"name", sprite.name},
+                           {"status", sprite.status},
+                           {"detail", sprite.detail},
+                           {"health", check.status},
+                           {"reason", check.reason.value_or("")},
+                           {"checkpoints_error", checkpoints ? "" : checkpoints.error().what}};
+  boost::json::array listed;
+  for (const Way& way : ways) listed.push_back({{"command", way.command}, {"effect", way.effect}});
+  told["ways"] = std::move(listed);
+  return told;
+}
+
+void print(Terminal& terminal, const wire::Sprite& sprite, const wire::Check& check, const Checkpoints& checkpoints,
+           const std::vector<Way>& ways) {
+  const std::string detail = sprite.detail.empty() ? "" : " (" + sprite.detail + ")";
+  terminal.print_line("'" + sprite.name + "' is " + sprite.status + detail + ", and " + check.status +
+                      (check.reason ? ": " + *check.reason : ""));
+  if (!checkpoints) terminal.print_line("Its checkpoints cannot be read: " + checkpoints.error().what);
+  terminal.print_line("");
+  terminal.print_line("What can be done, the mildest first; nothing of it loses a checkpoint:");
+  for (const Way& way : ways) {
+    terminal.print_line("  " + terminal.styled(Style::bold, way.command));
+    terminal.print_line("      " + way.effect);
+  }
+}
+
 /// Nothing here changes the sprite: it looks, and says what each way out would do.
 Result<int> run_recover(Context& context, const std::string& given) {
   TRY_LET(const std::string name, context.sprite(given));
@@ -54,33 +112,14 @@ Result<int> run_recover(Context& context, const std::string& given) {
   TRY_LET(const std::string check_body, api->call("GET", sprite_path(name, "/check")));
   TRY_LET(const auto check, wire::from_json<wire::Check>(check_body));
   const auto list_body = api->call("GET", sprite_path(name, "/checkpoints?includeAuto=true"));
-  const auto list = list_body ? wire::from_json<std::vector<wire::Checkpoint>>(*list_body)
-                              : Result<std::vector<wire::Checkpoint>>(list_body.error());
-  Terminal& terminal = context.terminal;
-  const std::string detail = sprite.detail.empty() ? "" : " (" + sprite.detail + ")";
-  terminal.print_line("'" + name + "' is " + sprite.status + detail + ", and " + check.status +
-                      (check.reason ? ": " + *check.reason : ""));
-  if (!list) terminal.print_line("Its checkpoints cannot be read: " + list.error().what);
-  terminal.print_line("");
-  terminal.print_line("What can be done, the mildest first; nothing of it loses a checkpoint:");
-  offer(terminal, "sprite logs " + name, "what its kernel and our agent in it said");
-  offer(terminal, "sprite restart " + name,
-        "ends its machine, even one that does not answer, and boots it; its filesystem repairs itself as after a loss "
-        "of power");
-  offer(terminal, "sprite recover --fsck " + name,
-        "keeps its disk as a checkpoint, then has its filesystem checked and mended (e2fsck); its programs end");
+  const Checkpoints list =
+      list_body ? wire::from_json<std::vector<wire::Checkpoint>>(*list_body) : Checkpoints(list_body.error());
   const Newest newest = list ? newest_of(*list) : Newest{};
-  if (newest.made)
-    offer(terminal, "sprite restore -s " + name + " " + newest.made->id,
-          "puts its disk back to " + described(*newest.made) + "; what it is now is kept as a checkpoint");
-  if (newest.automatic)
-    offer(terminal, "sprite restore -s " + name + " --undo",
-          "puts its disk back to what the last restore replaced: " + described(*newest.automatic));
-  if (newest.made)
-    offer(terminal, "sprite fork " + name + " " + name + "-rescue --checkpoint " + newest.made->id,
-          "a second sprite of that checkpoint, to look into while this one stays as it is");
-  offer(terminal, "sprite export " + name + " " + name + ".zst",
-        "its disk as one file, whatever state the guest is in; `sprite import` makes a sprite of it anywhere");
+  const std::vector<Way> ways = ways_out(name, newest);
+  if (context.globals.json)
+    print_json(context.terminal, to_json(sprite, check, list, ways));
+  else
+    print(context.terminal, sprite, check, list, ways);
   return check.status == "healthy" ? 0 : 1;
 }
 

@@ -1,5 +1,7 @@
 #include "cli/run.h"
 
+#include <algorithm>
+
 #include "cli/commands.h"
 
 namespace sprite::cli {
@@ -7,11 +9,18 @@ namespace {
 
 constexpr int wrong_usage = 2;
 
+/// Words that could not be parsed: whether --json is among those that are not a program's.
+bool wants_json(const std::vector<std::string>& words) {
+  const auto end = std::ranges::find(words, "--");
+  return std::find(words.begin(), end, "--json") != end;
+}
+
 Result<int> run_verb(const Found& found, Terminal& terminal, const RunDaemon& run_daemon) {
   Globals globals;
   Syntax syntax(std::string(found.verb->name()), std::string(found.verb->summary), globals);
   const Action action = found.verb->define(syntax);
   TRY(syntax.parse(found.words));
+  terminal.report_as_json(globals.json);
   if (globals.no_color) terminal.disable_color();
   if (globals.help) {
     terminal.print(help_of(syntax));
@@ -40,6 +49,7 @@ Result<int> run_words(const std::vector<std::string>& words, Terminal& terminal,
 
 int run(const std::vector<std::string>& words, const RunDaemon& run_daemon) {
   Terminal terminal;
+  terminal.report_as_json(wants_json(words));
   const Result<int> status = run_words(words, terminal, run_daemon);
   if (status) return *status;
   terminal.report(status.error());

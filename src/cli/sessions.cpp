@@ -88,6 +88,7 @@ Action sessions_list(Syntax&) { return show_sessions; }
 Action sessions_attach(Syntax& syntax) {
   auto id = std::make_shared<std::string>();
   syntax.positional("ID", *id, "The session; may be left out when one only has a terminal", Presence::optional);
+  syntax.no_json("what the session prints");
   syntax.epilogue("Ctrl+\\ leaves again.");
   return [id](Context& context) { return attach(context, *id); };
 }

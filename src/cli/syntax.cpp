@@ -36,13 +36,13 @@ struct Syntax::Parser {
 };
 
 Syntax::Syntax(std::string verb, std::string summary, Globals& globals)
-    : verb_(std::move(verb)), summary_(std::move(summary)), parser_(std::make_unique<Parser>()) {
+    : globals_(globals), verb_(std::move(verb)), summary_(std::move(summary)), parser_(std::make_unique<Parser>()) {
   CLI::App& app = parser_->app;
   app.set_help_flag();  // ours is a plain flag: help must not need the required arguments
   app.option_defaults()->group(global_group);
   option("-s,--sprite", "NAME", globals.sprite, "The sprite to use, instead of the one in .sprite");
   option("-o,--org", "NAME", globals.organization, "The organization; accepted, there is one only");
-  flag("--json", globals.json, "Print data as JSON");
+  flag("--json", globals.json, "Print data as JSON, and errors as JSON to standard error");
   flag("--no-color", globals.no_color, "No colours");
   flag("-h,--help", globals.help, "Show this help");
   app.option_defaults()->group("Options");
@@ -82,6 +82,13 @@ void Syntax::option(const std::string& names, const std::string& value, std::vec
 void Syntax::positional(const std::string& name, std::string& into, const std::string& help, Presence presence) {
   parser_->app.add_option(name, into, help)->required(presence == Presence::required);
   ++positional_count_;
+}
+
+void Syntax::positional_pair(const std::string& first, std::string& into_first, const std::string& first_help,
+                             const std::string& second, std::string& into_second, const std::string& second_help) {
+  positional(first, into_first, first_help, Presence::optional);
+  positional(second, into_second, second_help, Presence::optional);  // the parser fills the first one first
+  pair_ = Pair{first, second, &into_first, &into_second};
 }
 
 void Syntax::positionals(const std::string& name, std::vector<std::string>& into, const std::string& help) {
@@ -139,6 +146,7 @@ Result<std::vector<std::string>> Syntax::normalise(const std::vector<std::string
         rest_->into->assign(word, words.end());
         break;
       }
+      if (word->empty() && !allow_empty_) return wrong("`sprite " + verb_ + "`: an argument is empty");
       ++positionals;
       normal.push_back(*word);
       continue;
@@ -166,13 +174,14 @@ Result<std::vector<std::string>> Syntax::normalise(const std::vector<std::string
 Result<> Syntax::parse(const std::vector<std::string>& words) {
   TRY_LET(std::vector<std::string> normal, normalise(words));
   const auto asks_for_help = [](const std::string& word) { return word == "-h" || word == "--help"; };
-  if (std::ranges::any_of(normal, asks_for_help)) normal = {"--help"};  // whatever else is missing or wrong
-  if (normal.size() == 1 && normal[0] == "--help")
-    for (CLI::Option* option : parser_->app.get_options()) option->required(false);
+  if (std::ranges::any_of(normal, asks_for_help)) {  // whatever else is missing or wrong
+    globals_.help = true;
+    return {};
+  }
   std::ranges::reverse(normal);  // CLI11 takes words off the end
   try {
     parser_->app.parse(std::move(normal));
-    return {};
+    return settle();
   } catch (const CLI::RequiredError& missing) {
     return wrong("`sprite " + verb_ + "`: " + missing.what());
   } catch (const CLI::ExtrasError&) {
@@ -183,18 +192,31 @@ Result<> Syntax::parse(const std::vector<std::string>& words) {
   }
 }
 
+/// What the parser does not know about the words it took.
+Result<> Syntax::settle() {
+  if (globals_.json && !prints_.empty())
+    return wrong("`sprite " + verb_ + "` prints " + prints_ + ": --json does not apply", "leave --json out");
+  if (globals_.sprite.empty() && parser_->app.count("--sprite") > 0)
+    return wrong("option '--sprite' is empty", "name a sprite; `sprite list` shows them");
+  if (!pair_) return {};
+  if (pair_->into_first->empty()) return wrong("`sprite " + verb_ + "`: " + pair_->second + " is required");
+  if (pair_->into_second->empty()) std::swap(*pair_->into_first, *pair_->into_second);
+  return {};
+}
+
 std::vector<Parameter> Syntax::parameters() const {
   std::vector<Parameter> parameters;
   for (const CLI::Option* option : std::as_const(parser_->app).get_options()) {
-    if (option->get_group().empty()) continue;
+    if (option->get_group().empty() || (!prints_.empty() && option->check_lname("json"))) continue;
     Parameter parameter;
     for (const std::string& letter : option->get_snames()) parameter.names.push_back("-" + letter);
     for (const std::string& name : option->get_lnames()) parameter.names.push_back("--" + name);
     parameter.is_option = !parameter.names.empty();
     parameter.is_global = option->get_group() == global_group;
     parameter.help = option->get_description();
+    const bool required = option->get_required() || (pair_ && option->get_name() == pair_->second);
     if (!parameter.is_option)
-      parameter.names.push_back(option->get_required() ? option->get_name() : "[" + option->get_name() + "]");
+      parameter.names.push_back(required ? option->get_name() : "[" + option->get_name() + "]");
     else if (takes_value(*option))
       parameter.value = option->get_type_name();
     parameters.push_back(std::move(parameter));

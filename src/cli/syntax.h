@@ -52,10 +52,19 @@ class Syntax {
   void positional(const std::string& name, std::string& into, const std::string& help,
                   Presence presence = Presence::required);
   void positionals(const std::string& name, std::vector<std::string>& into, const std::string& help);
+  /// An argument that may be left out although one that may not follows it: `fork [SOURCE] NAME`. One word is the
+  /// second.
+  void positional_pair(const std::string& first, std::string& into_first, const std::string& first_help,
+                       const std::string& second, std::string& into_second, const std::string& second_help);
   /// Words for a program: taken as they are, options included.
   void rest(const std::string& name, std::vector<std::string>& into, const std::string& help, Rest begins);
   /// Accepted and not shown: old spellings.
   void hidden_flag(const std::string& names, bool& into);
+  /// What the verb prints is not ours to put into JSON: --json is refused, and not shown. `prints`: "what the program
+  /// prints".
+  void no_json(std::string prints) { prints_ = std::move(prints); }
+  /// Arguments may be empty; else that is refused, since a name that a script left empty would mean the one in .sprite.
+  void allow_empty() { allow_empty_ = true; }
   /// A paragraph below the options, such as examples.
   void epilogue(std::string text) { epilogue_ = std::move(text); }
 
@@ -78,11 +87,19 @@ class Syntax {
   Result<std::vector<std::string>> normalise(const std::vector<std::string>& words);
   std::optional<std::string> nearest_option(const std::string& word) const;
   Result<std::string> known_option(const std::string& word) const;
+  Result<> settle();
   Error wrong(std::string what, std::string hint = "") const;
 
-  std::string verb_, summary_, epilogue_;
+  Globals& globals_;
+  std::string verb_, summary_, epilogue_, prints_;
   std::unique_ptr<Parser> parser_;
   std::optional<RestWords> rest_;
+  struct Pair {
+    std::string first, second;  ///< Their names.
+    std::string *into_first = nullptr, *into_second = nullptr;
+  };
+  std::optional<Pair> pair_;
+  bool allow_empty_ = false;
   std::size_t positional_count_ = 0;
 };
 

@@ -1,11 +1,18 @@
 #include "cli/terminal.h"
 
+#include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <thread>
 
 #include "base/fd.h"
 
@@ -14,6 +21,13 @@ namespace {
 
 /// Writes what can be written: a closed terminal is nothing that we could tell anybody.
 void write_to(int fd, std::string_view text) { (void)write_all(fd, as_bytes(text)); }
+
+std::string error_in_json(const Error& error) {
+  boost::json::object object{{"error", error.what}, {"kind", to_string(error.kind)}};
+  object["because"] = boost::json::array(error.because.begin(), error.because.end());
+  object["try"] = error.hint;
+  return boost::json::serialize(object);
+}
 
 /// A cell of a table: what is in it cannot look like another row.
 std::string in_one_line(std::string_view text) {
@@ -49,9 +63,11 @@ void Terminal::print_table(const std::vector<std::string>& head, const std::vect
   for (auto& row : lines)
     for (std::string& cell : row) cell = in_one_line(cell);
   std::vector<std::size_t> widths;
-  for (const std::string& title : head) widths.push_back(output_is_terminal_ ? width_of(title) : 0);
-  for (const auto& row : lines)
+  for (const std::string& title : head) widths.push_back(width_of(title));
+  for (const auto& row : lines) {
+    widths.resize(std::max(widths.size(), row.size()));
     for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width_of(row[i]));
+  }
   std::string text;
   const auto add = [&](const std::vector<std::string>& row, Style style) {
     for (std::size_t i = 0; i < row.size(); ++i) {
@@ -60,7 +76,7 @@ void Terminal::print_table(const std::vector<std::string>& head, const std::vect
     }
     text += '\n';
   };
-  if (output_is_terminal_) add(head, Style::dim);
+  if (!head.empty()) add(head, Style::dim);
   for (const auto& row : lines) add(row, Style::plain);
   print(text);
 }
@@ -72,10 +88,21 @@ void Terminal::note(std::string_view text) {
 
 void Terminal::report(const Error& error) {
   progress("");
+  if (errors_in_json_) return write_to(STDERR_FILENO, error_in_json(error) + "\n");
   std::string text = harmless(to_text(error));
   const std::string_view name = "sprite:";
   if (errors_are_terminal_ && color_) text = "\033[31m" + std::string(name) + "\033[0m" + text.substr(name.size());
   write_to(STDERR_FILENO, text);
+}
+
+void Terminal::end_with_reader() const {
+  if (output_is_terminal_) return;  // SIGHUP tells
+  std::thread([] {
+    pollfd output{STDOUT_FILENO, 0, 0};
+    while (::poll(&output, 1, -1) < 0 && errno == EINTR) {
+    }
+    if ((output.revents & POLLERR) != 0) ::_exit(128 + SIGPIPE);
+  }).detach();
 }
 
 void Terminal::progress(std::string_view text) {

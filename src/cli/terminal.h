@@ -19,12 +19,15 @@ class Terminal {
   /// A result, as it is: to standard output.
   void print(std::string_view text);
   void print_line(std::string_view text);
-  /// Rows below a head in aligned columns; the head only on a terminal.
+  /// Rows below a head in aligned columns, the same on a terminal and in a pipe.
   void print_table(const std::vector<std::string>& head, const std::vector<std::vector<std::string>>& rows);
   /// A remark, to standard error.
   void note(std::string_view text);
-  /// An error, to standard error.
+  /// An error, to standard error; in JSON if that was asked for: {"error":…,"kind":…,"because":[…],"try":…} in a line.
   void report(const Error& error);
+  void report_as_json(bool json) { errors_in_json_ = json; }
+  /// Ends the process, as SIGPIPE would, once nobody reads standard output: for what waits long between two lines.
+  void end_with_reader() const;
   /// What is going on; replaces the last progress. Shown on a terminal only; empty text clears it.
   void progress(std::string_view text);
 
@@ -42,6 +45,7 @@ class Terminal {
  private:
   bool input_is_terminal_, output_is_terminal_, errors_are_terminal_;
   bool color_;
+  bool errors_in_json_ = false;
   bool progress_shown_ = false;
 };
 

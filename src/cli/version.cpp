@@ -34,6 +34,7 @@ Action version(Syntax&) {
 Action help(Syntax& syntax) {
   auto words = std::make_shared<std::vector<std::string>>();
   syntax.positionals("COMMAND", *words, "The command to tell about");
+  syntax.no_json("text for people");
   return [words](Context& context) { return show_help(context, *words); };
 }
 

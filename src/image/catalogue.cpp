@@ -65,7 +65,7 @@ Error unknown(const std::string& reference, const std::vector<Image>& images) {
   const auto near = nearest(reference, names);
   return Error{Error::Kind::not_found, "there is no image '" + reference + "'",
                near             ? "did you mean '" + *near + "'? `sprite image list` shows all"
-               : images.empty() ? "make one with `make image`, or import one with `sprite image import FILE`"
+               : images.empty() ? "make one with `sprite image build`, or add one with `sprite image import FILE`"
                                 : "`sprite image list` shows the images that are there",
                std::move(damages)};
 }

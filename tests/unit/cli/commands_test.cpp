@@ -85,6 +85,18 @@ TEST_CASE("unknown commands and options are refused, with the nearest one") {
   CHECK(refusal({"qwertzuiop"}).hint == "sprite help");
   CHECK(refusal({"--bogus", "list"}).what == "unknown option '--bogus'");
   CHECK(refusal({"-s"}).kind == Error::Kind::invalid);
+  CHECK(refusal({"rm"}).hint == "did you mean `sprite destroy`?");
+  CHECK(refusal({"ps"}).hint == "did you mean `sprite list`?");
+}
+
+TEST_CASE("what other programs call a command leads to one that is there") {
+  for (const std::string word : {"rm", "delete", "ps", "ssh", "clone", "snapshot", "rollback", "fsck", "undo", "df"}) {
+    CAPTURE(word);
+    const std::string hint = refusal({word}).hint;
+    const auto begin = hint.find("`sprite "), end = hint.rfind('`');
+    REQUIRE(begin != std::string::npos);
+    CHECK(find_verb(split(hint.substr(begin + 8, end - begin - 8), ' '))->found);
+  }
 }
 
 TEST_CASE("options may have one dash, come in any order, and hold values that look like options") {
@@ -124,6 +136,40 @@ TEST_CASE("wrong usage is refused with exit status 2") {
   CHECK(parse({"--dirr", "/x"}).error().hint == "did you mean '--dir'?");
   CHECK_FALSE(parse({}, Rest::after_dashes, true));
   CHECK_FALSE(parse({"a", "b"}, Rest::after_dashes, true));
+}
+
+TEST_CASE("an empty argument is refused, since a name that a script left empty would mean another sprite") {
+  CHECK(parse({""}, Rest::after_dashes, true).error().what == "`sprite test`: an argument is empty");
+  CHECK(parse({"-s", ""}).error().what == "option '--sprite' is empty");
+  CHECK(parse({"--sprite="}).error().kind == Error::Kind::invalid);
+  CHECK(parse({"sh", ""})->rest == Words{"sh", ""});
+}
+
+TEST_CASE("of a pair of arguments the first may be left out") {
+  const auto pair = [](const Words& words) -> Result<Words> {
+    Globals globals;
+    Words taken(2);
+    Syntax syntax("fork", "Fork", globals);
+    syntax.positional_pair("SOURCE", taken[0], "source", "NAME", taken[1], "name");
+    TRY(syntax.parse(words));
+    return taken;
+  };
+  CHECK(*pair({"a", "b"}) == Words{"a", "b"});
+  CHECK(*pair({"b"}) == Words{"", "b"});
+  CHECK(pair({}).error().what == "`sprite fork`: NAME is required");
+  CHECK(pair({"a", "b", "c"}).error().kind == Error::Kind::invalid);
+}
+
+TEST_CASE("--json is refused where a program's output is printed, and not shown in its help") {
+  const auto with = [](const Words& words, bool print_help) -> Result<std::string> {
+    Globals globals;
+    Syntax syntax("exec", "Run", globals);
+    syntax.no_json("what the program prints");
+    TRY(syntax.parse(words));
+    return print_help ? help_of(syntax) : "";
+  };
+  CHECK(with({"--json"}, false).error().what == "`sprite exec` prints what the program prints: --json does not apply");
+  CHECK(with({}, true)->find("--json") == std::string::npos);
 }
 
 TEST_CASE("help needs nothing else to be right") {
@@ -174,4 +220,6 @@ TEST_CASE("run() ends with 2 for wrong usage and 0 for help") {
   CHECK(run({"create", "--bogus"}, none) == 2);
   CHECK(run({"create", "Bad_Name"}, none) == 2);
   CHECK(run({"version"}, none) == 0);
+  CHECK(run({"help", "nope"}, none) == 2);
+  CHECK(run({"create", ""}, none) == 2);
 }

@@ -106,6 +106,27 @@ Script echo(int status) {
 
 }  // namespace
 
+TEST_CASE("the end of input is typed again to a program that missed it") {
+  const Script deaf = [](http::WebSocket& socket) -> asio::awaitable<void> {
+    (void)co_await socket.send_text(session_info("s1", true));
+    for (int heard = 0; heard < 2;) {
+      auto message = co_await socket.read();
+      if (!message || !*message) co_return;
+      if ((*message)->bytes == "\x04") ++heard;
+    }
+    (void)co_await socket.send_text(exit_text(7));
+  };
+  const test::FakeServer server(exec_router(deaf));
+  Streams streams;
+  streams.end_input();
+  ExecRequest request = command({"bash"});
+  request.tty = true;
+  const auto outcome = run_exec(server.client(), request, streams.streams());
+  streams.collect();
+  REQUIRE(outcome);
+  CHECK(outcome->status == 7);
+}
+
 TEST_CASE("an exec's target carries its command, encoded, and its mode") {
   ExecRequest request = command({"sh", "-c", "echo a&b=c"});
   request.directory = "/tmp";

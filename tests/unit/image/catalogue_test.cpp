@@ -34,7 +34,7 @@ TEST_CASE_FIXTURE(Fixture, "an empty catalogue lists nothing and says how to get
   const auto missing = images.find("base");
   REQUIRE_FALSE(missing.has_value());
   CHECK(missing.error().kind == Error::Kind::not_found);
-  CHECK(missing.error().hint.find("make image") != std::string::npos);
+  CHECK(missing.error().hint.find("sprite image build") != std::string::npos);
 }
 
 TEST_CASE_FIXTURE(Fixture, "an imported image is found by name, digest, and both") {
