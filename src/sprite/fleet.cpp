@@ -354,12 +354,11 @@ Result<Record> Fleet::new_record(const wire::CreateRequest& request) const {
   return record;
 }
 
-Result<> Fleet::make_folder(const Record& record, const std::function<Result<>(const Path&)>& fill) {
+Result<> Fleet::make_folder(const Record& record, const MakeDisk& make_disk) {
   const Path unfinished = host_.sprites_dir() / (".new-" + record.id);
   auto made = [&]() -> Result<> {
     TRY(make_directories(unfinished));
-    TRY(fill(unfinished));
-    TRY(save_record(unfinished, record));
+    TRY(make_disk(unfinished, [&](meta::Database& database) { return save_record(database, record); }));
     if (::rename(unfinished.c_str(), host_.sprite_dir(record.id).c_str()) != 0)
       return system_error("cannot name the new sprite's folder");
     return sync_directory(host_.sprites_dir());
@@ -368,9 +367,9 @@ Result<> Fleet::make_folder(const Record& record, const std::function<Result<>(c
   return made;
 }
 
-Result<> Fleet::make_volume(const Record& record, const Path& directory) {
+Result<> Fleet::make_volume(const Record& record, const Path& directory, store::FillDatabase rows) {
   TRY_LET(const image::Image image, host_.images().find(record.image));
-  return store::Volume::create(directory, image.rootfs(), image.manifest.disk_bytes);
+  return store::Volume::create(directory, image.rootfs(), image.manifest.disk_bytes, std::move(rows));
 }
 
 /// `error` as the reason why we failed in `doing`; a full disk is named.
@@ -397,8 +396,9 @@ asio::awaitable<Result<wire::Sprite>> Fleet::create(wire::CreateRequest request)
   Result<> made;
   if (from.empty()) {
     auto make = [this, entry, of = blank ? blank->made_of : nullptr] {
-      return make_folder(entry->record, [&](const Path& folder) {
-        return of ? of->disk->fork(folder, of->cut) : make_volume(entry->record, folder);
+      return make_folder(entry->record, [&](const Path& folder, store::FillDatabase rows) {
+        return of ? of->disk->fork(folder, of->cut, std::move(rows))
+                  : make_volume(entry->record, folder, std::move(rows));
       });
     };
     made = co_await on_pool(host_.pool(), make);

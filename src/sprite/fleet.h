@@ -93,9 +93,11 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
 
   Result<wire::CreateRequest> with_settings_of_source(wire::CreateRequest request) const;
   Result<Record> new_record(const wire::CreateRequest& request) const;
-  /// Makes a sprite's folder, in which `fill` makes the volume. Blocks.
-  Result<> make_folder(const Record& record, const std::function<Result<>(const Path&)>& fill);
-  Result<> make_volume(const Record& record, const Path& directory);
+  /// Makes a volume in `folder`, and `rows` with it.
+  using MakeDisk = std::function<Result<>(const Path& folder, store::FillDatabase rows)>;
+  /// Makes a sprite's folder. Blocks.
+  Result<> make_folder(const Record& record, const MakeDisk& make_disk);
+  Result<> make_volume(const Record& record, const Path& directory, store::FillDatabase rows);
   asio::awaitable<Result<>> fork_folder(EntryPtr entry, std::string from);
   void load(const Path& folder);
   Error told(Error error, std::string doing) const;

@@ -81,7 +81,9 @@ asio::awaitable<Result<>> Fleet::fork_folder(EntryPtr entry, std::string from) {
     number = checkpoint.number;
   }
   std::function<Result<>(store::Volume&)> work = [this, entry, number](store::Volume& volume) {
-    return make_folder(entry->record, [&](const Path& folder) { return volume.fork(folder, number); });
+    return make_folder(entry->record, [&](const Path& folder, store::FillDatabase rows) {
+      return volume.fork(folder, number, std::move(rows));
+    });
   };
   if (number) co_return co_await source.entry->machine.with_volume<void>(std::move(work));
   std::string ignored;  // a fork's filesystem recovers from any instant
@@ -146,8 +148,8 @@ asio::awaitable<Result<wire::Sprite>> Fleet::import_from(wire::ImportRequest req
   entries_[entry->record.name] = entry;
   const Turns::Turn turn = co_await entry->turns.take();
   auto make = [this, entry, path = request.path] {
-    return make_folder(entry->record, [&](const Path& folder) -> Result<> {
-      TRY(store::import_volume(path, folder));
+    return make_folder(entry->record, [&](const Path& folder, store::FillDatabase rows) -> Result<> {
+      TRY(store::import_volume(path, folder, std::move(rows)));
       return {};
     });
   };

@@ -51,10 +51,14 @@ Result<Record> load_record(const Path& sprite_dir) {
   return record;
 }
 
-Result<> save_record(const Path& sprite_dir, const Record& record) {
+Result<> save_record(meta::Database& database, const Record& record) {
   const std::string text = to_json(record);
-  TRY_LET(meta::Database database, store::open_volume_database(sprite_dir));
   return database.run("insert or replace into record (name, value) values ('sprite', ?)", {std::string_view(text)});
+}
+
+Result<> save_record(const Path& sprite_dir, const Record& record) {
+  TRY_LET(meta::Database database, store::open_volume_database(sprite_dir));
+  return save_record(database, record);
 }
 
 Result<> save_last_running(const Path& sprite_dir, const std::string& time) {

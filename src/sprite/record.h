@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/result.h"
+#include "meta/database.h"
 #include "wire/types.h"
 
 namespace sprite {
@@ -33,6 +34,8 @@ struct Record {
 Result<Record> load_record(const Path& sprite_dir);
 /// Durable when it returns. Errors: no_space, unavailable.
 Result<> save_record(const Path& sprite_dir, const Record& record);
+/// The same into an open volume.db, as part of whatever transaction there is.
+Result<> save_record(meta::Database& database, const Record& record);
 
 /// Changes last_running_at alone, unless it is later already; durable when it returns. Errors: as load_record().
 Result<> save_last_running(const Path& sprite_dir, const std::string& time);

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include "base/text.h"
-#include "store/volume_database.h"
 
 namespace sprite::store {
 namespace {
@@ -72,18 +71,16 @@ Result<Catalogue> Catalogue::open(const Path& directory) {
   return catalogue;
 }
 
-Result<> Catalogue::create(const Path& directory, std::uint64_t size_bytes, const std::vector<LayerRow>& layers) {
-  if (::access((directory / "volume.db").c_str(), F_OK) == 0)
-    return Error{Error::Kind::exists, "there is a disk in '" + directory.string() + "' already"};
-  TRY_LET(
-      const Bytes bytes, build_volume_database([&](meta::Database& database) -> Result<> {
-        TRY_LET(meta::Transaction transaction, meta::Transaction::begin(database));
-        for (const LayerRow& layer : layers) TRY(insert_layer(database, layer));
-        TRY(database.run("insert into volume(id, size_bytes, top, next_layer, next_checkpoint) values(1, ?, ?, ?, 0)",
-                         {static_cast<std::int64_t>(size_bytes), layers.front().number, layers.front().number + 1}));
-        return std::move(transaction).commit();
-      }));
-  return write_file_atomically(directory / "volume.db", as_text(bytes));
+Result<Bytes> Catalogue::build(std::uint64_t size_bytes, const std::vector<LayerRow>& layers,
+                               const FillDatabase& others) {
+  return build_volume_database([&](meta::Database& database) -> Result<> {
+    TRY_LET(meta::Transaction transaction, meta::Transaction::begin(database));
+    for (const LayerRow& layer : layers) TRY(insert_layer(database, layer));
+    TRY(database.run("insert into volume(id, size_bytes, top, next_layer, next_checkpoint) values(1, ?, ?, ?, 0)",
+                     {static_cast<std::int64_t>(size_bytes), layers.front().number, layers.front().number + 1}));
+    if (others) TRY(others(database));
+    return std::move(transaction).commit();
+  });
 }
 
 Result<std::int64_t> Catalogue::top() {

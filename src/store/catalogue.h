@@ -9,6 +9,7 @@
 #include "store/checkpoint.h"
 #include "store/layer.h"
 #include "store/map_node.h"
+#include "store/volume_database.h"
 
 namespace sprite::store {
 
@@ -28,9 +29,8 @@ class Catalogue {
  public:
   /// The catalogue of an existing volume. Errors: not_found, corrupt, invalid, busy, unavailable.
   static Result<Catalogue> open(const Path& directory);
-  /// Makes volume.db with these layers, the first of which is the top; durable when this returns. Errors: exists,
-  /// no_space, unavailable.
-  static Result<> create(const Path& directory, std::uint64_t size_bytes, const std::vector<LayerRow>& layers);
+  /// The bytes of a volume.db with these layers, the first of which is the top, and rows of `others`, if given.
+  static Result<Bytes> build(std::uint64_t size_bytes, const std::vector<LayerRow>& layers, const FillDatabase& others);
 
   std::uint64_t size_bytes() const { return size_bytes_; }
   LayerFiles files(std::int64_t number, const LayerId& id) const {

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <set>
 
+#include "store/new_volume.h"
 #include "store/sealer.h"
 
 namespace sprite::store {
@@ -155,8 +156,10 @@ Result<> Keeper::prepare_spare() {
   std::ranges::copy(random_bytes(sizeof(LayerId)), spare.row.id.begin());
   const LayerFiles files = catalogue_.files(spare.row.number, spare.row.id);
   auto made = [&]() -> Result<> {
-    TRY(TopLayer::create(files));
-    TRY(sync_directory(files.directory));
+    std::vector<Fd> written;
+    TRY_LET(Fd states, TopLayer::create(files));
+    written.push_back(std::move(states));
+    TRY(sync_together(written, files.directory));
     TRY_LET(spare.layer, TopLayer::open(files, runtime_directory_));
     return {};
   }();
@@ -336,7 +339,7 @@ Result<> Keeper::remove_unneeded_files(const std::vector<LayerRow>& before) {
   return {};
 }
 
-Result<> Keeper::fork(const Path& directory, std::optional<std::int64_t> number) {
+Result<> Keeper::fork(const Path& directory, std::optional<std::int64_t> number, FillDatabase others) {
   std::shared_lock<std::shared_mutex> naming;  // the collector sees the fork, or its source as it still is
   if (packs_) naming = std::shared_lock(packs_->naming());
   std::lock_guard one(changing_);
@@ -344,6 +347,10 @@ Result<> Keeper::fork(const Path& directory, std::optional<std::int64_t> number)
   if (number) {
     TRY_LET(const Checkpoint checkpoint, catalogue_.checkpoint(*number));
     from = checkpoint.layer;
+  } else if (!was_written()) {
+    TRY_LET(const std::int64_t empty, catalogue_.top());
+    TRY_LET(const auto chain, catalogue_.chain(empty));
+    from = chain.at(1).number;  // nothing to cut
   } else {
     TRY(push({}, [&](std::int64_t layer) {
       from = layer;
@@ -362,22 +369,20 @@ Result<> Keeper::fork(const Path& directory, std::optional<std::int64_t> number)
     break;
   }
   rows.push_back(chain.back());
-  return make_fork(directory, rows);
+  return make_fork(directory, std::move(rows), std::move(others));
 }
 
-Result<> Keeper::make_fork(const Path& directory, const std::vector<LayerRow>& rows) {
-  const LayerRow& top = rows.front();
-  const LayerFiles files{directory / "layers", top.number, top.id, catalogue_.size_bytes()};
-  TRY(make_directories(files.directory));
-  for (const LayerRow& row : std::span(rows).subspan(1)) {
-    if (!row.local) continue;
-    const LayerFiles source = catalogue_.files(row.number, row.id);
-    TRY(link_file(source.image(), files.directory / source.image().filename()));
-    if (row.number != image_layer) TRY(link_file(source.states(), files.directory / source.states().filename()));
-  }
-  TRY(TopLayer::create(files));
-  TRY(sync_directory(files.directory));
-  return Catalogue::create(directory, catalogue_.size_bytes(), rows);
+Result<> Keeper::make_fork(const Path& directory, std::vector<LayerRow> rows, FillDatabase others) {
+  auto link_layers = [&](const Path& layers) -> Result<> {
+    for (const LayerRow& row : std::span(rows).subspan(1)) {
+      if (!row.local) continue;
+      const LayerFiles source = catalogue_.files(row.number, row.id);
+      TRY(link_file(source.image(), layers / source.image().filename()));
+      if (row.number != image_layer) TRY(link_file(source.states(), layers / source.states().filename()));
+    }
+    return {};
+  };
+  return make_volume({directory, catalogue_.size_bytes(), rows, link_layers, std::move(others)});
 }
 
 Result<bool> Keeper::seal() {

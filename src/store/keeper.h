@@ -37,7 +37,7 @@ class Keeper {
   Result<std::vector<Checkpoint>> checkpoints();
   Result<> remove_checkpoint(std::int64_t number);
   Result<Checkpoint> restore(std::int64_t number, Consistency before);
-  Result<> fork(const Path& directory, std::optional<std::int64_t> number);
+  Result<> fork(const Path& directory, std::optional<std::int64_t> number, FillDatabase others);
   Result<> cut();
   /// A cut, if that keeps the guest's requests waiting for a moment only; false if it writes too fast for that.
   Result<bool> cut_between_writes();
@@ -108,7 +108,7 @@ class Keeper {
   Result<> push(std::optional<Below> below, Also also);
   void remove_files(const LayerRow& row);
   Result<> remove_unneeded_files(const std::vector<LayerRow>& before);
-  Result<> make_fork(const Path& directory, const std::vector<LayerRow>& rows);
+  Result<> make_fork(const Path& directory, std::vector<LayerRow> rows, FillDatabase others);
   Result<> refresh();
   void forget_views();
   Result<std::vector<LayerRow>> chain_to_seal();

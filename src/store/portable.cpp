@@ -112,7 +112,7 @@ Result<PortableHeader> read_portable_header(const Path& path) {
   return read_portable_header(path, file.get());
 }
 
-Result<PortableHeader> import_volume(const Path& path, const Path& directory) {
+Result<PortableHeader> import_volume(const Path& path, const Path& directory, FillDatabase others) {
   TRY_LET(const Fd file, open_portable(path));
   TRY_LET(PortableHeader header, read_portable_header(path, file.get()));
   TRY(check_room(path, file.get(), directory));
@@ -123,7 +123,7 @@ Result<PortableHeader> import_volume(const Path& path, const Path& directory) {
     return system_error("cannot size the imported disk");
   TRY(read_portable_chunks(path, file.get(), header.size_bytes, image.get()));
   if (::fsync(image.get()) != 0) return system_error("cannot make the imported disk durable");
-  TRY(Volume::create(directory, image_path, header.size_bytes));
+  TRY(Volume::create(directory, image_path, header.size_bytes, std::move(others)));
   return header;
 }
 

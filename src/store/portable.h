@@ -13,7 +13,7 @@ Result<> export_volume(Volume& volume, const std::string& description, const Pat
 /// Errors: not_found, corrupt (not such a file), invalid (a newer version), unavailable.
 Result<PortableHeader> read_portable_header(const Path& path);
 /// Makes a volume of the file inside the existing `directory`. After an error the directory is to be thrown away.
-/// Errors: exists, corrupt (naming the place), invalid, no_space, unavailable.
-Result<PortableHeader> import_volume(const Path& path, const Path& directory);
+/// `others` as in Volume::create(). Errors: exists, corrupt (naming the place), invalid, no_space, unavailable.
+Result<PortableHeader> import_volume(const Path& path, const Path& directory, FillDatabase others = {});
 
 }  // namespace sprite::store

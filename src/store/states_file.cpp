@@ -79,7 +79,6 @@ Result<Fd> create_states_file(const Path& path, const StatesHeader& header) {
   const auto bytes = static_cast<off_t>(StatesHeader::wire_bytes + states_bytes(header.size_bytes));
   if (::ftruncate(file.get(), bytes) != 0) return system_error("cannot size '" + path.string() + "'");
   TRY(pwrite_all(file.get(), header.encode(), 0));
-  if (::fsync(file.get()) != 0) return system_error("cannot make '" + path.string() + "' durable");
   return file;
 }
 
@@ -100,9 +99,7 @@ Result<StatesFile> open_states_file(const Path& path, const LayerId& layer, std:
 
 Result<> write_states_header(const StatesFile& to) {
   // What is checked lies in the first sector, which a disk writes whole or not at all.
-  TRY(pwrite_all(to.file.get(), ByteView(to.header.encode()).first(512), 0));
-  if (::fdatasync(to.file.get()) != 0) return system_error("cannot make '" + to.path.string() + "' durable");
-  return {};
+  return pwrite_all(to.file.get(), ByteView(to.header.encode()).first(512), 0);
 }
 
 Result<> load_states(const StatesFile& from, std::span<std::uint64_t> words) {

@@ -29,7 +29,7 @@ Result<LayerId> boot_id();
 /// Bytes of the state words of a volume of `size_bytes`, whole pages.
 std::uint64_t states_bytes(std::uint64_t size_bytes);
 
-/// Makes `path` with all blocks absent; durable but for its directory entry. Errors: exists, no_space, unavailable.
+/// Makes `path` with all blocks absent; not durable yet. Errors: exists, no_space, unavailable.
 Result<Fd> create_states_file(const Path& path, const StatesHeader& header);
 struct StatesFile {
   Path path;
@@ -38,7 +38,7 @@ struct StatesFile {
 };
 /// Opens `path` and checks that it is of that layer. Errors: not_found, corrupt, invalid, unavailable.
 Result<StatesFile> open_states_file(const Path& path, const LayerId& layer, std::uint64_t size_bytes);
-/// Writes the header anew; durable. Errors: no_space, unavailable.
+/// Writes the header anew; not durable yet. Errors: no_space, unavailable.
 Result<> write_states_header(const StatesFile& to);
 /// Reads the states of such a file into `words`, which are all zero. Errors: corrupt, unavailable.
 Result<> load_states(const StatesFile& from, std::span<std::uint64_t> words);

@@ -40,12 +40,11 @@ Result<Fd> make_twin(const Path& path, const StatesHeader& header, const StatesF
 
 }  // namespace
 
-Result<> TopLayer::create(const LayerFiles& files) {
+Result<Fd> TopLayer::create(const LayerFiles& files) {
   TRY_LET(const Fd image, open_file(files.image(), O_RDWR | O_CREAT | O_EXCL));
   if (::ftruncate(image.get(), static_cast<off_t>(files.volume_bytes)) != 0)
     return system_error("cannot size '" + files.image().string() + "'");
-  TRY(create_states_file(files.states(), {files.id, files.volume_bytes, {}, {}}));
-  return {};
+  return create_states_file(files.states(), {files.id, files.volume_bytes, {}, {}});
 }
 
 Result<std::unique_ptr<TopLayer>> TopLayer::open(const LayerFiles& files, const Path& runtime_directory) {
@@ -55,11 +54,8 @@ Result<std::unique_ptr<TopLayer>> TopLayer::open(const LayerFiles& files, const 
   TRY_LET(twin_header.boot, boot_id());
   Path twin_path = runtime_directory / files.states().filename();
   TRY_LET(std::optional<Fd> twin, find_twin(twin_path, twin_header));
-  if (twin) {
-    // States that the killed process wrote and did not sync look durable to us and are not.
-    if (::fdatasync(durable.file.get()) != 0)
-      return system_error("cannot make '" + durable.path.string() + "' durable");
-  } else {
+  const bool found = twin.has_value();
+  if (!found) {
     std::ranges::copy(random_bytes(sizeof(LayerId)), twin_header.instance.begin());
     TRY_LET(twin, make_twin(twin_path, twin_header, durable));
     durable.header.instance = twin_header.instance;
@@ -70,6 +66,10 @@ Result<std::unique_ptr<TopLayer>> TopLayer::open(const LayerFiles& files, const 
   std::unique_ptr<TopLayer> layer(new TopLayer(files.number, std::move(image), std::move(durable), std::move(twin_path),
                                                *std::move(twin), std::move(mapping)));
   TRY(layer->mark_changes_since_flush());
+  // States that a killed process wrote and did not sync look durable to us and are not. The header need not be: a twin
+  // goes only with what this boot of the host reads.
+  if ((found || !layer->is_empty()) && ::fdatasync(layer->states_file_.file.get()) != 0)
+    return system_error("cannot make '" + layer->states_file_.path.string() + "' durable");
   return layer;
 }
 

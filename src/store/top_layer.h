@@ -30,8 +30,9 @@ namespace sprite::store {
 
 class TopLayer {
  public:
-  /// Makes the files of an empty layer; durable but for the directory entries. Errors: exists, no_space, unavailable.
-  static Result<> create(const LayerFiles& files);
+  /// Makes the files of an empty layer, and gives that of the states: it and the directory are to be synced before
+  /// anything names the layer. Errors: exists, no_space, unavailable.
+  static Result<Fd> create(const LayerFiles& files);
   /// Opens the layer and takes over the twin that a killed process of this boot left, or makes a new one.
   /// Errors: not_found, corrupt, invalid, no_space, unavailable.
   static Result<std::unique_ptr<TopLayer>> open(const LayerFiles& files, const Path& runtime_directory);

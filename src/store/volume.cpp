@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "store/checkpoint_disk.h"
+#include "store/new_volume.h"
 #include "store/upkeep.h"
 
 namespace sprite::store {
@@ -40,19 +41,13 @@ class Volume::Implementation {
   std::unique_ptr<Upkeep> upkeep;
 };
 
-Result<> Volume::create(const Path& directory, const Path& base, std::uint64_t size_bytes) {
+Result<> Volume::create(const Path& directory, const Path& base, std::uint64_t size_bytes, FillDatabase others) {
   if (size_bytes == 0 || size_bytes % block_bytes != 0 || size_bytes > volume_bytes_max)
     return Error{Error::Kind::invalid, "a disk's size must be a multiple of 4 KiB and at most 1 TiB"};
   LayerRow top{.number = image_layer + 1, .parent = image_layer, .local_below = image_layer};
   std::ranges::copy(random_bytes(sizeof(LayerId)), top.id.begin());
-  const LayerFiles files{directory / "layers", top.number, top.id, size_bytes};
-  if (::access((directory / "volume.db").c_str(), F_OK) == 0)
-    return Error{Error::Kind::exists, "there is a disk in '" + directory.string() + "' already"};
-  TRY(make_directories(files.directory));
-  TRY(link_image(base, files.directory / (std::to_string(image_layer) + ".img")));
-  TRY(TopLayer::create(files));
-  TRY(sync_directory(files.directory));
-  return Catalogue::create(directory, size_bytes, {top, {.number = image_layer}});
+  auto link = [&](const Path& layers) { return link_image(base, layers / (std::to_string(image_layer) + ".img")); };
+  return make_volume({directory, size_bytes, {top, {.number = image_layer}}, link, std::move(others)});
 }
 
 Result<std::shared_ptr<Volume>> Volume::open(const Path& directory, const Path& runtime_directory,
@@ -87,8 +82,8 @@ Result<> Volume::remove_checkpoint(std::int64_t number) {
 Result<Checkpoint> Volume::restore(std::int64_t number, Consistency present) {
   return implementation_->and_nudge(implementation_->keeper->restore(number, present));
 }
-Result<> Volume::fork(const Path& directory, std::optional<std::int64_t> number) {
-  return implementation_->and_nudge(implementation_->keeper->fork(directory, number));
+Result<> Volume::fork(const Path& directory, std::optional<std::int64_t> number, FillDatabase others) {
+  return implementation_->and_nudge(implementation_->keeper->fork(directory, number, std::move(others)));
 }
 nbd::Device& Volume::checkpoint_disk() { return implementation_->checkpoint_disk; }
 Result<> Volume::cut() { return implementation_->and_nudge(implementation_->keeper->cut()); }

@@ -16,6 +16,7 @@
 #include "nbd/device.h"
 #include "store/checkpoint.h"
 #include "store/pack.h"
+#include "store/volume_database.h"
 
 namespace sprite::store {
 
@@ -41,9 +42,9 @@ class Volume final : public nbd::Device {
  public:
   /// Makes, inside the existing `directory`, a volume that reads like the file `base` (zeros behind its end). `base` is
   /// linked, never copied or written; it must not change any more. The directory may be renamed afterwards; durable
-  /// when this returns. Errors: exists, invalid (size not a multiple of 4 KiB, or beyond 1 TiB), not_found (no base),
-  /// no_space, unavailable.
-  static Result<> create(const Path& directory, const Path& base, std::uint64_t size_bytes);
+  /// when this returns, with the rows of `others` in its volume.db. Errors: exists, invalid (size not a multiple of
+  /// 4 KiB, or beyond 1 TiB), not_found (no base), no_space, unavailable.
+  static Result<> create(const Path& directory, const Path& base, std::uint64_t size_bytes, FillDatabase others = {});
 
   /// Opens the volume in `directory` for reading and writing; one process at a time. `runtime_directory` (existing,
   /// best on tmpfs) keeps what must outlive this process but not this boot: with it, writes that were answered and not
@@ -69,8 +70,8 @@ class Volume final : public nbd::Device {
   /// checkpoint, which is returned; `present` is its consistency. Errors: not_found, no_space, corrupt, unavailable.
   Result<Checkpoint> restore(std::int64_t number, Consistency present = Consistency::at_rest);
   /// Makes, inside the existing `directory`, an independent volume that reads like this one now, or like its checkpoint
-  /// `number`. Errors: not_found, exists, no_space, unavailable.
-  Result<> fork(const Path& directory, std::optional<std::int64_t> number = {});
+  /// `number`; `others` as in create(). Errors: not_found, exists, no_space, unavailable.
+  Result<> fork(const Path& directory, std::optional<std::int64_t> number = {}, FillDatabase others = {});
   /// All checkpoints as one disk (checkpoint_disk.h says where each begins), for as long as this volume is open.
   nbd::Device& checkpoint_disk();
   /// Ends the top layer without keeping the instant. Errors: no_space, unavailable.

@@ -130,6 +130,41 @@ TEST_CASE("a fork goes its own way, from now or from a checkpoint, whatever happ
   CHECK(whole(*volume) == model);
 }
 
+TEST_CASE("a fork of what was not written to since the last cut ends no layer") {
+  const Place place;
+  std::mt19937 random(6);
+  Bytes model = place.model();
+  auto volume = place.open();
+  scribble(*volume, model, random);
+  std::vector<std::size_t> layers;
+  for (const std::string name : {"first", "second"}) {
+    REQUIRE(make_directories(place.folder / name));
+    REQUIRE(make_directories(place.folder / ("runtime-" + name)));
+    REQUIRE(volume->fork(place.folder / name));
+    layers.push_back(volume->usage()->layers);
+    auto fork = Volume::open(place.folder / name, place.folder / ("runtime-" + name), place.packs);
+    REQUIRE(fork);
+    CHECK(whole(**fork) == model);
+  }
+  CHECK(layers[0] == layers[1]);
+}
+
+TEST_CASE("a new volume's database has the rows of others") {
+  const Place place;
+  auto volume = place.open();
+  REQUIRE(make_directories(place.folder / "fork"));
+  auto others = [](meta::Database& database) {
+    return database.run("insert into record(name, value) values('it', 'is here')");
+  };
+  REQUIRE(volume->fork(place.folder / "fork", {}, others));
+  auto database = open_volume_database(place.folder / "fork");
+  REQUIRE(database);
+  auto query = database->query("select value from record where name = 'it'");
+  REQUIRE(query);
+  REQUIRE(query->next());
+  CHECK(query->text(0) == "is here");
+}
+
 TEST_CASE("what is equal is not sealed again") {
   const Place place;
   auto volume = place.open();
