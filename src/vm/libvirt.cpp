@@ -54,6 +54,10 @@ struct Shared {
   std::function<void(const std::string&, const std::string&)> on_ended;
 };
 
+Result<> link_channel(const Record& record) {
+  return link_to(channel_listener(record.channel_socket, record.domain_id), record.channel_socket);
+}
+
 /// A SHUTDOWN event of QEMU in words; empty for one that the guest did not cause.
 std::string shutdown_reason(std::string_view details) {
   if (details.find("\"guest-shutdown\"") != std::string_view::npos) return "the guest shut down";
@@ -162,6 +166,7 @@ Result<> Libvirt::adopt() {
       forget(record);
       continue;
     }
+    (void)link_channel(record);  // its start may not have come to that; whoever cannot connect says so
     if (now == State::stalled) set_stalled(record.domain_id, true);
     if (now == State::paused) TRY(note_whether_it_waits(record));
   }
@@ -275,7 +280,7 @@ Result<> Libvirt::launch(const MachineSpec& spec, const Record& record, Beginnin
   const std::string xml = domain_xml(spec, record.domain_id, opened_.platform, beginning);
   const Domain domain(virDomainCreateXML(opened_.connection.get(), xml.c_str(), waits ? VIR_DOMAIN_START_PAUSED : 0));
   if (!domain) return libvirt_error("QEMU did not start");
-  return link_to(channel_listener(spec.channel_socket, record.domain_id), spec.channel_socket);
+  return link_channel(record);
 }
 
 /// From here on its end is an event for on_ended; one that was there before is our failure.
