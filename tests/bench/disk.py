@@ -34,6 +34,14 @@ def fio_on_file(path, size_mib):
     return bandwidth(ran, "write")
 
 
+def wait_for(what, done, seconds=300):
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            give_up(f"not within {seconds} s: {what}", "look at the messages above")
+        time.sleep(0.1)
+
+
 def bandwidth(ran, pattern):
     job = json.loads(ran.stdout[ran.stdout.index(b"{"):])["jobs"][0]
     return job["read" if "read" in pattern else "write"]["bw_bytes"]
@@ -45,7 +53,7 @@ class Disks:
     def __init__(self, build, work, runtime, size_mib, upkeep=False, full=True):
         os.makedirs(work)
         os.makedirs(f"{runtime}/twins")
-        self.work, self.size_mib, self.old = work, size_mib, []
+        self.work, self.size_mib, self.old, self.baselines = work, size_mib, [], 0
         self.ours, self.theirs, self.raw = f"{runtime}/ours.sock", f"{runtime}/theirs.sock", f"{work}/raw"
         for name in ("image", "raw"):
             with open(f"{work}/{name}", "wb") as file:
@@ -92,10 +100,17 @@ class Disks:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.theirs)
         self.old.append(self.raw)
-        self.raw = f"{self.work}/raw-{len(self.old)}"
+        self.baselines += 1
+        self.raw = f"{self.work}/raw-{self.baselines}"
         with open(self.raw, "wb") as file:
             file.truncate(self.size_mib * MiB)
         self.start_baseline()
+
+    def write_back_baseline(self):
+        """What the baseline left unwritten, the kernel would write half a minute later: while we are measured. We have no
+        such debts, since a cut flushes."""
+        with open(self.raw, "rb") as file:
+            os.fsync(file.fileno())
 
     def forget_old(self):
         for path in self.old:
@@ -111,9 +126,22 @@ class Disks:
         finally:
             self.server.send_signal(signal.SIGCONT)
 
-    def layers(self):
+    def layers_and_unsealed_bytes(self):
         self.server.send_signal(signal.SIGUSR2)
-        return int(self.server.stdout.readline().split()[1])
+        words = self.server.stdout.readline().split()
+        return int(words[1]), int(words[3])
+
+    def layers(self):
+        return self.layers_and_unsealed_bytes()[0]
+
+    def wait_for_upkeep(self):
+        """Until the chain is short, and all of it but an empty top layer sealed."""
+        def done():
+            layers, unsealed = self.layers_and_unsealed_bytes()
+            return layers <= LAYERS_MAX and unsealed < MiB
+
+        self.cut()
+        wait_for("upkeep is done", done)
 
     def sealed_bytes(self):
         return sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(f"{self.work}/volume/packs")
@@ -155,9 +183,6 @@ def measure(report, build, work, runtime, options):
         measure_cells(report, disks, options, reads)
         report.section("NBD, first writes after a cut", "qemu-nbd, empty sparse file")
         measure_cells(report, disks, options, writes, disks.cut_and_empty)
-    measure_sealing(report, build, work, runtime, options)
-    measure_sequential(report, build, work, runtime, options)
-    measure_many_cuts(report, build, work, runtime, options)
     if options.cuts:
         with contextlib.closing(Disks(build, f"{work}/kept", f"{runtime}/kept", options.size_mib, upkeep=True)) as disks:
             report.section(f"NBD, a cut every {options.cuts:g} s, sealed and folded meanwhile", "qemu-nbd, full file")
@@ -189,9 +214,11 @@ def measure_sealing(report, build, work, runtime, options):
                     if "write" in pattern:
                         disks.new_baseline()
                     theirs.append(fio(disks.theirs, pattern, block, depth, options.size_mib, options.seconds) / scale)
+                    disks.write_back_baseline()
             report.add(figure(f"{block} {NAMES[pattern]}, queue {depth}", unit, ours, theirs, BAR, rate=True))
             if "write" in pattern:
                 fio(disks.theirs, "write", "1m", 8, options.size_mib, None)
+                disks.write_back_baseline()
                 disks.forget_old()
             if not any(sealed):
                 note(f"nothing was sealed during these runs of {options.seconds:g} s")
@@ -226,9 +253,8 @@ def measure_many_cuts(report, build, work, runtime, options, cuts=500):
         load.terminate()
         load.wait()
         begun = time.monotonic()
-        while many.layers() > LAYERS_MAX and time.monotonic() - begun < 300:
-            time.sleep(0.1)
-        report.add(figure("time until the chain is short", "s", [time.monotonic() - begun]))
+        many.wait_for_upkeep()
+        report.add(figure("time until upkeep is done", "s", [time.monotonic() - begun]))
         report.add(figure("layers left", "", [many.layers()], bar=at_most(LAYERS_MAX)))
         for depth in (1, 32):
             ours, theirs = [], []

@@ -6,16 +6,20 @@ from dataclasses import asdict, dataclass
 
 @dataclass
 class Bar:
-    """What a figure must meet: its ratio to the baseline at least, or its p50 at most."""
-    kind: str  # "ratio >=" or "<="
+    """What a figure must meet: its ratio to the baseline at least or at most, or its p50 at most."""
+    kind: str  # "ratio >=", "ratio <=" or "<="
     value: float
 
     def __str__(self):
-        return f"≥ {self.value:g}×" if self.kind == "ratio >=" else f"≤ {self.value:g}"
+        return {"ratio >=": f"≥ {self.value:g}×", "ratio <=": f"≤ {self.value:g}×", "<=": f"≤ {self.value:g}"}[self.kind]
 
 
 def ratio_at_least(value):
     return Bar("ratio >=", value)
+
+
+def ratio_at_most(value):
+    return Bar("ratio <=", value)
 
 
 def at_most(value):
@@ -32,12 +36,15 @@ class Figure:
     baseline: float | None = None
     ratio: float | None = None
     bar: Bar | None = None
+    section: str = ""
 
     @property
     def met(self):
         if self.bar is None:
             return None
-        return self.ratio >= self.bar.value if self.bar.kind == "ratio >=" else self.p50 <= self.bar.value
+        if self.bar.kind == "ratio >=":
+            return self.ratio >= self.bar.value
+        return (self.ratio if self.bar.kind == "ratio <=" else self.p50) <= self.bar.value
 
 
 def percentile(values, percent):
@@ -66,8 +73,10 @@ class Report:
 
     def __init__(self):
         self.figures = []
+        self.title = ""
 
     def section(self, title, baseline):
+        self.title = title
         print(f"\n{title}" + (f"   (baseline: {baseline})" if baseline else ""))
         print(f"  {'what':<{self.WHAT}}" + "".join(self.align(name, name, width) for name, width in self.COLUMNS), flush=True)
 
@@ -76,12 +85,16 @@ class Report:
         return f" {text:<{width - 1}}" if name == "unit" else f"{text:>{width}}"
 
     def add(self, made):
+        made.section = self.title
         self.figures.append(made)
         cells = {"p50": number(made.p50), "p95": number(made.p95), "unit": made.unit, "baseline": number(made.baseline),
                  "ratio": "" if made.ratio is None else f"{made.ratio:.2f}", "bar": "" if made.bar is None else str(made.bar),
                  "ok?": {None: "", True: "ok", False: "NO"}[made.met]}
         print(f"  {made.what:<{self.WHAT}}" + "".join(self.align(name, cells[name], width) for name, width in self.COLUMNS),
               flush=True)
+
+    def met(self):
+        return [made for made in self.figures if made.met]
 
     def missed(self):
         return [made for made in self.figures if made.met is False]

@@ -11,7 +11,8 @@ import statistics
 import subprocess
 import time
 
-from report import at_most, figure, give_up, note, ratio_at_least
+import virsh
+from report import at_most, figure, give_up, note, ratio_at_least, ratio_at_most
 
 MiB = 1 << 20
 
@@ -90,7 +91,7 @@ def plain_boot(world, top, work):
     image = f"{top}/build/images/base"
     with open(f"{image}/manifest.json") as file:
         arguments = json.load(file)["kernel_arguments"]
-    kvm = os.access("/dev/kvm", os.R_OK | os.W_OK) and re.search(r"\b(vmx|svm)\b", open("/proc/cpuinfo").read())
+    kvm = virsh.has_kvm()
     command = ["qemu-system-x86_64", "-machine", "q35,vmport=off,sata=off,smbus=off,i8042=off", "-accel",
                "kvm" if kvm else "tcg", "-cpu", "host" if kvm else "max,la57=off", "-m", "512", "-smp", "1", "-nodefaults",
                "-display", "none", "-serial", "stdio", "-kernel", f"{image}/vmlinuz", "-initrd", f"{image}/initramfs.img",
@@ -131,12 +132,26 @@ def lives(report, world, top, work, options):
     return name
 
 
-def wait_for(what, done, seconds=90):
+def wait_for(what, done, seconds=90, step=0.05):
     deadline = time.monotonic() + seconds
     while not done():
         if time.monotonic() > deadline:
             give_up(f"not within {seconds} s: {what}", "look at the daemon's log")
-        time.sleep(0.05)
+        time.sleep(step)
+
+
+def wait_for_template(world):
+    wait_for("the template", lambda: glob.glob(f"{world.home}/.local/share/sprite/templates/[0-9a-f]*"))
+
+
+def wait_for_blank(world):
+    """Until one is there, and has been for a moment."""
+    def waits():
+        return [mark for mark in glob.glob(f"{world.runtime}/sprite/vm/*/hidden")
+                if os.path.exists(f"{os.path.dirname(mark)}/channel.sock")]
+
+    wait_for("a machine is kept ready", waits)
+    time.sleep(0.3)
 
 
 def instant(report, world, options):
@@ -144,10 +159,6 @@ def instant(report, world, options):
     def ready(name):
         world.run("create", "--skip-console", name)
         world.run("exec", "-s", name, "--", "true")
-
-    def blank_waits():
-        return [mark for mark in glob.glob(f"{world.runtime}/sprite/vm/*/hidden")
-                if os.path.exists(f"{os.path.dirname(mark)}/channel.sock")]
 
     def series(count, before=lambda: None):
         times = []
@@ -157,26 +168,22 @@ def instant(report, world, options):
             world.run("destroy", "--force", "-s", f"quick-{turn}")
         return times
 
-    def settle():  # a blank is there, and has been for a moment
-        wait_for("a machine is kept ready", blank_waits)
-        time.sleep(0.3)
-
     boots = series(options.boots)
     world.configure("4GiB", 0)
     world.run("daemon", "restart")
     ready("quick")
-    wait_for("the template", lambda: glob.glob(f"{world.home}/.local/share/sprite/templates/[0-9a-f]*"))
+    wait_for_template(world)
     without = series(options.quick)
     world.configure("4GiB", 1)
     world.run("daemon", "restart")
     series(1)
-    blank = series(options.quick, settle)
+    blank = series(options.quick, lambda: wait_for_blank(world))
     starts = []
     for _ in range(options.quick):
         world.run("stop", "-s", "quick")
-        settle()
+        wait_for_blank(world)
         starts.append(milliseconds(lambda: world.run("exec", "-s", "quick", "--", "true")))
-    settle()
+    wait_for_blank(world)
     begun = time.perf_counter()
     many = [subprocess.Popen([world.program, "create", "--skip-console", f"many-{i}"], env=world.environment,
                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) for i in range(10)]
@@ -252,27 +259,105 @@ def vm_is_there(world):
     return found.returncode == 0
 
 
-def sleeps(report, world, name, options):
+IN_USE = (200, 1024)  # MB of a guest's memory
+
+
+def sleep_on_disk(world, name):
+    """Milliseconds until it returned, and until the VM, the only one, was gone."""
+    begun = time.perf_counter()
+    world.run("sleep", "--deep", name)
+    returned = (time.perf_counter() - begun) * 1000
+    wait_for("the VM is gone", lambda: not vm_is_there(world), step=0.01)
+    return returned, (time.perf_counter() - begun) * 1000
+
+
+def fill_memory(world, name, megabytes):
+    """Until so much of the guest's memory is in use."""
+    fill = ("used=$(awk '/MemTotal/ {t=$2} /MemAvailable/ {a=$2} END {print int((t-a)/1000)}' /proc/meminfo); "
+            f"head -c $((({megabytes} - used) * 1000000)) /dev/urandom >/dev/shm/fill")
+    world.run("exec", "-s", name, "--", "sh", "-c", fill)
+
+
+def wakes_in_use(world, options):
+    """Milliseconds to an exec's answer from the disk, for each amount of memory in use."""
+    times = {}
+    for megabytes in IN_USE:
+        name = f"uses-{megabytes}"
+        world.run("create", "--skip-console", "--memory", "2GiB", name)
+        fill_memory(world, name, megabytes)
+        times[megabytes] = []
+        for _ in range(options.sleeps):
+            sleep_on_disk(world, name)
+            times[megabytes].append(milliseconds(lambda: world.run("exec", "-s", name, "--", "true")))
+        world.run("destroy", "--force", "-s", name)
+    return times
+
+
+def restores(top, work, runtime, options):
+    """Milliseconds that `virsh save` and `virsh restore` take of the same kernel and image with as much memory."""
+    disk, saved = f"{work}/baseline.qcow2", f"{work}/baseline.saved"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", f"{top}/build/images/base/rootfs.img", "-F", "raw", disk], check=True)
+    with virsh.machine(top, work, runtime, disk) as machine:
+        if not machine:
+            return [], []
+        rounds = [(machine.run(f"save {virsh.NAME} {saved}"), machine.run(f"restore {saved}")) for _ in range(options.sleeps)]
+        return [save for save, _ in rounds], [restore for _, restore in rounds]
+
+
+def sleeps(report, top, world, work, runtime, options):
     """From the touch of a sleeping sprite to an exec's answer."""
-    answer = lambda: world.run("exec", "-s", name, "--", "true")
-    answers, pauses, from_pause, deeps, gone, from_disk = [], [], [], [], [], []
+    answer = lambda: world.run("exec", "-s", "sleeper", "--", "true")
+    world.run("create", "--skip-console", "sleeper")
+    boots = []
+    for _ in range(options.boots):
+        world.run("stop", "-s", "sleeper")
+        boots.append(milliseconds(answer))
+    pauses, from_pause, deeps, gone, from_disk = [], [], [], [], []
     for _ in range(options.sleeps):
-        answers.append(milliseconds(answer))
-        pauses.append(milliseconds(lambda: world.run("sleep", name)))
+        pauses.append(milliseconds(lambda: world.run("sleep", "sleeper")))
         from_pause.append(milliseconds(answer))
-        begun = time.perf_counter()
-        world.run("sleep", "--deep", name)
-        deeps.append((time.perf_counter() - begun) * 1000)
-        while vm_is_there(world):
-            time.sleep(0.01)
-        gone.append((time.perf_counter() - begun) * 1000)
+        returned, ended = sleep_on_disk(world, "sleeper")
+        deeps.append(returned)
+        gone.append(ended)
         from_disk.append(milliseconds(answer))
-    report.section("Sleep", "an exec in a sprite that is awake; by turns")
-    report.add(figure("sleep", "ms", pauses, answers))
-    report.add(figure("paused to an exec's answer", "ms", from_pause, answers, at_most(100)))
-    report.add(figure("sleep --deep", "ms", deeps, answers, at_most(150)))
-    report.add(figure("sleep --deep, until the VM is gone", "ms", gone, answers, at_most(2000)))
-    report.add(figure("on the disk to an exec's answer", "ms", from_disk, answers, at_most(1000)))
+    world.run("stop", "-s", "sleeper")
+    in_use = wakes_in_use(world, options)
+    saves, restored = restores(top, work, runtime, options)
+    report.section("Sleep: to an exec's answer", "a cold boot of the same sprite; of sleep --deep: virsh save")
+    report.add(figure("sleep", "ms", pauses))
+    report.add(figure("wake, paused", "ms", from_pause, boots, at_most(100)))
+    report.add(figure("sleep --deep", "ms", deeps, saves, at_most(150)))
+    report.add(figure("sleep --deep, until the VM is gone", "ms", gone, saves, at_most(2000)))
+    report.add(figure("wake, from the disk", "ms", from_disk, boots, at_most(1000)))
+    if restored:
+        report.add(figure("virsh restore, over a wake from the disk", "ms", restored, from_disk, ratio_at_least(4)))
+    few, many = (in_use[megabytes] for megabytes in IN_USE)
+    report.add(figure(f"wake with {IN_USE[0]} MB in use", "ms", few))
+    report.add(figure(f"wake with {IN_USE[1]} MB in use, over that", "ms", many, few, ratio_at_most(2.5)))
+    sleeps_with_blank(report, world, options, boots)
+
+
+def sleeps_with_blank(report, world, options, boots):
+    world.configure("4GiB", 1)
+    world.run("daemon", "restart")
+    answer = lambda: world.run("exec", "-s", "sleeper", "--", "true")
+    answer()
+    wait_for_template(world)
+    from_disk, cold = [], []
+    for _ in range(options.sleeps):
+        wait_for_blank(world)
+        world.run("sleep", "--deep", "sleeper")
+        wait_for("its memory is on the disk", lambda: glob.glob(f"{world.home}/.local/share/sprite/sprites/sprite-*/memory"))
+        time.sleep(0.3)
+        from_disk.append(milliseconds(answer))
+        world.run("stop", "-s", "sleeper")
+        wait_for_blank(world)
+        cold.append(milliseconds(answer))
+    report.add(figure("wake from the disk, with a blank", "ms", from_disk, boots, at_most(400)))
+    report.add(figure("cold wake, with a blank", "ms", cold, boots, at_most(1000)))
+    world.run("destroy", "--force", "-s", "sleeper")
+    world.configure("0B", 0)
+    world.run("daemon", "restart")
 
 
 def idle(report, world, name, options):
@@ -301,10 +386,11 @@ def measure(report, top, build, work, runtime, options, chosen):
         note("ready: the image is imported; `create` includes starting the daemon the first time")
         if "templates" in chosen:
             instant(report, world, options)
+        if "sleep" in chosen:
+            sleeps(report, top, world, work, runtime, options)
         if "sprites" not in chosen:
             return
         name = lives(report, world, top, work, options)
         execs(report, world, name, options)
-        sleeps(report, world, name, options)
         commands(report, world, options)
         idle(report, world, name, options)

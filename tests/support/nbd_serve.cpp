@@ -1,7 +1,7 @@
 // Serves a volume (made if need be) over NBD until SIGTERM: nbd_serve SOCKET DIRECTORY RUNTIME_DIRECTORY IMAGE
 // SIZE_BYTES [upkeep]. Its packs are in $PACKS, or in DIRECTORY. At each SIGUSR1 the volume is cut, and "cut" printed;
-// at each SIGUSR2 "layers N" is. With `upkeep` it is also cut, sealed and folded as in the daemon; else the chain is
-// only kept short.
+// at each SIGUSR2 "layers N unsealed BYTES" is. With `upkeep` it is also cut, sealed and folded as in the daemon; else
+// the chain is only kept short.
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -78,7 +78,7 @@ Result<> serve(char** arguments, bool upkeep) {
       say("cut");
     } else {
       TRY_LET(const store::Usage usage, volume->usage());
-      say(("layers " + std::to_string(usage.layers)).c_str());
+      say(("layers " + std::to_string(usage.layers) + " unsealed " + std::to_string(usage.unsealed_bytes)).c_str());
     }
   }
   server->stop();
