@@ -25,7 +25,6 @@ constexpr auto ending_limit = 2s;  // between the end of the channel and that of
 constexpr auto status_limit = 5s;
 constexpr auto sign_of_life_limit = 2s;
 constexpr auto answer_limit = 20s;  // of a guest whose programs take all of a busy machine
-constexpr auto believed_for = 1s;   // an answer; a burst of execs asks once
 constexpr auto freeze_limit = 10s;  // most of it may go by writing what the guest has not written yet
 constexpr auto check_limit = 30min;
 constexpr auto thaw_limit = 2s, show_limit = 5s;
@@ -415,11 +414,8 @@ Result<Stream> Machine::open_stream() {
 }
 
 asio::awaitable<Result<>> Machine::answers() {
-  using clock = std::chrono::steady_clock;
-  if (clock::now() - answered_at_ < believed_for) co_return Result<>{};
   CO_TRY_LET(Stream stream, open_stream());
   CO_TRY(co_await agent_client::status(std::move(stream), answer_limit));
-  answered_at_ = clock::now();
   co_return Result<>{};
 }
 

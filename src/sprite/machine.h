@@ -137,7 +137,8 @@ class Machine {
   Result<Stream> open_stream();
   /// What the serial console of this and earlier boots said last.
   std::string console_log(std::uint64_t limit_bytes = vm::console_limit_bytes) const;
-  /// Whether there is a guest behind the channel; asks at most once a second. Errors: unavailable (no answer in 20 s).
+  /// Whether there is a guest behind the channel, which takes some 2 ms to learn. Errors: unavailable (no answer in 20
+  /// s).
   asio::awaitable<Result<>> answers();
   /// What the agent says of itself. Errors: unavailable.
   asio::awaitable<Result<wire::AgentStatus>> agent_status();
@@ -173,7 +174,6 @@ class Machine {
   std::shared_ptr<DiskServer> disk_;
   std::unique_ptr<channel::Link> link_;
   bool channel_down_ = false;
-  std::chrono::steady_clock::time_point answered_at_{};
   std::uint64_t console_begin_ = 0;  ///< How much the serial console had said before this start.
 };
 
