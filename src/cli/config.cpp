@@ -41,7 +41,7 @@ Result<int> show(Context& context) {
     rows.push_back({std::string(entry.key->name), entry.value.empty() ? "\"\"" : entry.value,
                     std::string(entry.key->unit), std::string(settings::to_string(entry.source)),
                     std::string(entry.key->help)});
-  context.terminal.print_table({"SETTING", "VALUE", "UNIT", "SOURCE", ""}, rows);
+  context.terminal.print_table({"SETTING", "VALUE", "UNIT", "SOURCE", "MEANING"}, rows);
   return 0;
 }
 

@@ -44,7 +44,10 @@ Bytes encode_portable_record(std::uint64_t chunk, std::uint32_t length, ByteView
 Result<PortableHeader> read_portable_header(const Path& path, int file) {
   Bytes bytes(header_bytes);
   if (!read_exactly(file, bytes) || as_text(ByteView(bytes).first(magic.size())) != magic)
-    return damaged(path, "it does not start like an exported disk");
+    return Error{Error::Kind::corrupt,
+                 "'" + path.string() + "' is not an exported sprite",
+                 "give a file that `sprite export` wrote",
+                 {}};
   if (load_little<std::uint32_t>(bytes.data() + 8) != version)
     return Error{Error::Kind::invalid,
                  "'" + path.string() + "' was made by a newer version of this program",
