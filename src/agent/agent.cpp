@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "agent/boot.h"
+#include "agent/container.h"
 #include "agent/plain_machine.h"
 #include "agent/routes.h"
 #include "agent/virtual_machine.h"
@@ -89,10 +90,13 @@ int run_agent(Modules modules) {
   asio::io_context io(1);
   VirtualMachine machine(io.get_executor());
   Sessions sessions(machine);
-  const http::Router over_channel = channel_router(machine, sessions);
+  Tasks tasks;
+  ActivityMeter activity(io.get_executor(), sessions, tasks, container_group);
+  activity.start();
+  const http::Router over_channel = channel_router(machine, sessions, tasks, activity);
   http::Server channel_server(io.get_executor(), over_channel);
   ChannelServer channel(io.get_executor(), channel_server);
-  const http::Router inside = inside_router(machine, [&channel] { return channel.open(); });
+  const http::Router inside = inside_router(machine, tasks, [&channel] { return channel.open(); });
   http::Server inside_server(io.get_executor(), inside);
   asio::co_spawn(io, channel.run(), asio::detached);
   asio::co_spawn(io, serve_inside(io.get_executor(), inside_server), asio::detached);
@@ -115,7 +119,9 @@ int run_plain_agent(const Path& path) {
     return 1;
   }
   Sessions sessions(**machine);
-  const http::Router router = channel_router(**machine, sessions);
+  Tasks tasks;
+  ActivityMeter activity(io.get_executor(), sessions, tasks, "/nonexistent");  // programs have no group of their own
+  const http::Router router = channel_router(**machine, sessions, tasks, activity);
   http::Server server(io.get_executor(), router);
   server.listen(*std::move(listening));
   asio::signal_set ends(io, SIGTERM, SIGINT);

@@ -11,8 +11,8 @@
 #include <thread>
 
 #include "agent/control_groups.h"
-#include "base/directory.h"
 #include "agent/kernel_identity.h"
+#include "base/directory.h"
 #include "base/log.h"
 #include "base/text.h"
 

@@ -16,7 +16,6 @@ namespace sprite::agent {
 namespace {
 
 constexpr auto name = "inner";
-const Path cgroup = "/sys/fs/cgroup/inner";
 const Path bundle = "/run/inner";
 const Path state = "/run/crun/inner";
 
@@ -27,7 +26,7 @@ std::vector<std::string> crun(std::vector<std::string> arguments) {
 }
 
 Result<bool> is_empty() {
-  TRY_LET(const std::string events, read_file(cgroup / "cgroup.events", 4096));
+  TRY_LET(const std::string events, read_file(container_group / "cgroup.events", 4096));
   return events.find("populated 0") != std::string::npos;
 }
 
@@ -44,8 +43,8 @@ Result<> run_crun(int spawner_socket) {
 }  // namespace
 
 Result<> kill_container() {
-  if (::access(cgroup.c_str(), F_OK) != 0) return {};
-  TRY_LET(const Fd kill, open_file(cgroup / "cgroup.kill", O_WRONLY));
+  if (::access(container_group.c_str(), F_OK) != 0) return {};
+  TRY_LET(const Fd kill, open_file(container_group / "cgroup.kill", O_WRONLY));
   TRY(write_all(kill.get(), as_bytes("1")));
   for (int attempt = 0; attempt < 500; ++attempt) {
     TRY_LET(const bool empty, is_empty());
@@ -56,8 +55,8 @@ Result<> kill_container() {
 }
 
 Result<> set_container_frozen(bool frozen) {
-  if (::access(cgroup.c_str(), F_OK) != 0) return {};
-  TRY_LET(const Fd freeze, open_file(cgroup / "cgroup.freeze", O_WRONLY));
+  if (::access(container_group.c_str(), F_OK) != 0) return {};
+  TRY_LET(const Fd freeze, open_file(container_group / "cgroup.freeze", O_WRONLY));
   return write_all(freeze.get(), as_bytes(frozen ? "1" : "0"));
 }
 
@@ -65,7 +64,7 @@ Result<InnerContainer> start_container() {
   if (::access(state.c_str(), F_OK) == 0) {
     // What `crun delete` does, less the start of a program: a restore waits for this.
     TRY(kill_container());
-    TRY(remove_group(cgroup));
+    TRY(remove_group(container_group));
     TRY(remove_tree(state));
   }
   TRY_LET(Fd network, make_inner_network());

@@ -1,9 +1,13 @@
 #pragma once
 /// The inner container: made by crun, ended by its cgroup. All calls block.
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/result.h"
 
 namespace sprite::agent {
+
+/// Of all programs in it.
+inline const Path container_group = "/sys/fs/cgroup/inner";
 
 /// The agent's end of the socket to the spawner of the container, and its network (kept open while it runs).
 struct InnerContainer {

@@ -80,6 +80,12 @@ asio::awaitable<void> serve_thaw(http::Exchange& exchange, Machine& machine) {
   co_await respond_with(exchange, machine.thaw());
 }
 
+asio::awaitable<void> serve_activity(http::Exchange& exchange, ActivityMeter& activity) {
+  http::Response response;
+  response.body = wire::to_json(activity.look());
+  co_await exchange.respond(std::move(response));
+}
+
 asio::awaitable<void> serve_hold(http::Exchange& exchange, Machine& machine) {
   auto held = co_await machine.hold_programs();
   co_await respond_with(exchange, std::move(held));

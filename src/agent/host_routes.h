@@ -1,5 +1,6 @@
 #pragma once
-/// The routes for the daemon only: /host/configure, status, shutdown, freeze, thaw.
+/// The routes for the daemon only: /host/….
+#include "agent/activity.h"
 #include "agent/machine.h"
 #include "http/server.h"
 
@@ -11,6 +12,7 @@ asio::awaitable<void> serve_status(http::Exchange& exchange, Machine& machine);
 asio::awaitable<void> serve_shutdown(http::Exchange& exchange, Machine& machine);
 asio::awaitable<void> serve_freeze(http::Exchange& exchange, Machine& machine);
 asio::awaitable<void> serve_thaw(http::Exchange& exchange, Machine& machine);
+asio::awaitable<void> serve_activity(http::Exchange& exchange, ActivityMeter& activity);
 asio::awaitable<void> serve_hold(http::Exchange& exchange, Machine& machine);
 asio::awaitable<void> serve_go_on(http::Exchange& exchange, Machine& machine);
 asio::awaitable<void> serve_container_stop(http::Exchange& exchange, Machine& machine);

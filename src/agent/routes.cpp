@@ -6,6 +6,7 @@
 #include "agent/event.h"
 #include "agent/exec.h"
 #include "agent/host_routes.h"
+#include "agent/task_routes.h"
 #include "http/client.h"
 
 namespace sprite::agent {
@@ -87,16 +88,20 @@ asio::awaitable<void> serve_nothing(Exchange& exchange) {
 
 }  // namespace
 
-http::Router channel_router(Machine& machine, Sessions& sessions) {
+http::Router channel_router(Machine& machine, Sessions& sessions, Tasks& tasks, ActivityMeter& activity) {
   const auto host = [&machine](auto serve) {
     return versioned([&machine, serve](Exchange& exchange) { return serve(exchange, machine); });
   };
   const auto exec = [&machine, &sessions](auto serve) {
     return entered(machine, [&sessions, serve](Exchange& exchange) { return serve(exchange, sessions); });
   };
+  const http::Handler by_tasks =
+      entered(machine, [&tasks](Exchange& exchange) { return serve_tasks(exchange, tasks); });
   http::Router router;
   router.add("POST", "/host/configure", host(serve_configure))
       .add("GET", "/host/status", host(serve_status))
+      .add("GET", "/host/activity",
+           versioned([&activity](Exchange& exchange) { return serve_activity(exchange, activity); }))
       .add("POST", "/host/shutdown", host(serve_shutdown))
       .add("POST", "/host/freeze", host(serve_freeze))
       .add("POST", "/host/thaw", host(serve_thaw))
@@ -114,23 +119,29 @@ http::Router channel_router(Machine& machine, Sessions& sessions) {
       .add("POST", "/v1/exec", exec(serve_exec_post))
       .add("GET", "/v1/exec/{session}", exec(serve_exec))
       .add("POST", "/v1/exec/{session}/kill", exec(serve_kill))
+      .add("*", "/v1/tasks", by_tasks)
+      .add("*", "/v1/tasks/{task}", by_tasks)
       .add("*", "/{rest...}", versioned(serve_nothing));
   return router;
 }
 
-http::Router inside_router(Machine& machine, OpenToDaemon daemon) {
+http::Router inside_router(Machine& machine, Tasks& tasks, OpenToDaemon daemon) {
   const auto with_machine = [&machine](auto serve) {
     return versioned([&machine, serve](Exchange& exchange) { return serve(exchange, machine); });
   };
   const http::Handler by_daemon = entered(machine, [daemon, asking = std::make_shared<int>(0)](Exchange& exchange) {
     return serve_by_daemon(exchange, daemon, asking);
   });
+  const http::Handler by_tasks =
+      entered(machine, [&tasks](Exchange& exchange) { return serve_tasks(exchange, tasks); });
   http::Router router;
   router.add("GET", "/info", with_machine(serve_info))
       .add("GET", "/health", with_machine(serve_health))
       .add("POST", "/v1/checkpoint", by_daemon)
       .add("*", "/v1/checkpoints", by_daemon)
       .add("*", "/v1/checkpoints/{rest...}", by_daemon)
+      .add("*", "/v1/tasks", by_tasks)
+      .add("*", "/v1/tasks/{task}", by_tasks)
       .add("*", "/{rest...}", versioned(serve_nothing));
   return router;
 }

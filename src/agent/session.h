@@ -45,6 +45,8 @@ class Session : public std::enable_shared_from_this<Session> {
   std::optional<int> status() const { return status_; }
   bool has_clients() const { return !clients_.empty(); }
   wire::Session describe() const;
+  /// When it last read or wrote something.
+  std::chrono::system_clock::time_point last_activity() const { return last_activity_; }
 
   /// A new client: it hears who the session is, the latest output, and what follows. `owner`: it started the session.
   std::shared_ptr<Attachment> attach(bool owner);

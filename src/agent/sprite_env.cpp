@@ -25,6 +25,10 @@ constexpr auto usage_text =
     "       sprite-env checkpoints get ID\n"
     "       sprite-env checkpoints create [--comment TEXT]\n"
     "       sprite-env checkpoints restore ID                ends every program, this one too\n"
+    "       sprite-env tasks list\n"
+    "       sprite-env tasks get NAME\n"
+    "       sprite-env tasks create NAME [--expire 30m]      keeps this sprite awake, an hour at most\n"
+    "       sprite-env tasks delete NAME\n"
     "       sprite-env curl PATH [curl's options]\n";
 
 Error wrong_usage(const std::string& what) {
@@ -81,9 +85,33 @@ Result<http::Request> checkpoints_request(const std::vector<std::string>& words)
   return wrong_usage("unknown command 'checkpoints " + verb + "'");
 }
 
+/// The same of a tasks verb. Errors: invalid.
+Result<http::Request> tasks_request(const std::vector<std::string>& words) {
+  const std::string verb = words.size() > 1 ? words[1] : "";
+  if (verb == "list" || verb == "ls") {
+    TRY(parse(words, 2, "", 0));
+    return http::Request("GET", "/v1/tasks");
+  }
+  if (verb == "get" || verb == "info") {
+    TRY_LET(const Arguments arguments, parse(words, 2, "", 1));
+    return http::Request("GET", "/v1/tasks/" + http::url_encode(arguments.words[0]));
+  }
+  if (verb == "create" || verb == "renew") {
+    TRY_LET(const Arguments arguments, parse(words, 2, "--expire", 1));
+    const json::object body{{"expire", arguments.option.empty() ? "1h" : arguments.option}};
+    return http::Request("PUT", "/v1/tasks/" + http::url_encode(arguments.words[0]), json::serialize(body));
+  }
+  if (verb == "delete" || verb == "rm") {
+    TRY_LET(const Arguments arguments, parse(words, 2, "", 1));
+    return http::Request("DELETE", "/v1/tasks/" + http::url_encode(arguments.words[0]));
+  }
+  return wrong_usage("unknown command 'tasks " + verb + "'");
+}
+
 Result<http::Request> request_for(const std::vector<std::string>& words) {
   if (words[0] == "info" && words.size() == 1) return http::Request("GET", "/info");
   if (words[0] == "checkpoints" || words[0] == "checkpoint") return checkpoints_request(words);
+  if (words[0] == "tasks" || words[0] == "task") return tasks_request(words);
   return wrong_usage("unknown command '" + words[0] + "'");
 }
 
@@ -139,7 +167,7 @@ int run_sprite_env(const std::vector<std::string>& words) {
     fmt::print(stderr, "{}\n", to_text(answer.error()));
     return exit_status(answer.error().kind);
   }
-  fmt::print("{}{}", answer->body, answer->body.ends_with('\n') ? "" : "\n");
+  if (!answer->body.empty()) fmt::print("{}{}", answer->body, answer->body.ends_with('\n') ? "" : "\n");
   const bool failed = answer->status >= 400 || answer->body.find("{\"type\":\"error\"") != std::string::npos;
   return failed ? 1 : 0;
 }

@@ -94,6 +94,8 @@ Action logs(Syntax& syntax);
 Action recover(Syntax& syntax);
 Action restart(Syntax& syntax);
 Action sleep(Syntax& syntax);
+Action pin(Syntax& syntax);
+Action unpin(Syntax& syntax);
 Action wake(Syntax& syntax);
 Action restore(Syntax& syntax);
 Action sessions_attach(Syntax& syntax);

@@ -25,6 +25,11 @@ Result<int> show_info(Context& context, const std::string& given) {
   const std::string detail = sprite.detail.empty() ? "" : " (" + sprite.detail + ")";
   print_field(terminal, "Name", sprite.name);
   print_field(terminal, "Status", styled_status(terminal, sprite.status) + detail);
+  print_field(terminal, "Sleep", sleep_outlook(sprite));
+  if (sprite.sleep_after || sprite.sleep_deep_after)
+    print_field(terminal, "Sleeps",
+                "paused after " + sprite.sleep_after.value_or("the default time") + ", on the disk after " +
+                    sprite.sleep_deep_after.value_or("the default time"));
   print_field(terminal, "URL", sprite.url);
   if (!sprite.url.empty()) print_field(terminal, "URL auth", sprite.url_settings.auth);
   print_field(terminal, "Image", sprite.image);
@@ -56,6 +61,12 @@ struct Changes {
   std::string auth, private_access;
   std::vector<std::string> labels;
   bool clear_labels = false;
+  std::string sleep_after, sleep_deep_after;
+
+  bool of_url() const { return !auth.empty() || !private_access.empty(); }
+  bool any() const {
+    return of_url() || !labels.empty() || clear_labels || !sleep_after.empty() || !sleep_deep_after.empty();
+  }
 };
 
 Result<int> update(Context& context, const Changes& changes) {
@@ -64,10 +75,11 @@ Result<int> update(Context& context, const Changes& changes) {
     return Error{Error::Kind::invalid, "URL auth cannot be '" + changes.auth + "'", "choose public or sprite", {}};
   if (!changes.labels.empty()) request.labels = changes.labels;
   request.clear_labels = changes.clear_labels;
-  if (changes.auth.empty() && changes.private_access.empty() && changes.labels.empty() && !changes.clear_labels)
-    return Error{Error::Kind::invalid, "nothing to change was given", "see --help", {}};
+  if (!changes.sleep_after.empty()) request.sleep_after = changes.sleep_after;
+  if (!changes.sleep_deep_after.empty()) request.sleep_deep_after = changes.sleep_deep_after;
+  if (!changes.any()) return Error{Error::Kind::invalid, "nothing to change was given", "see --help", {}};
   TRY_LET(const std::string name, context.sprite());
-  if (!changes.auth.empty() || !changes.private_access.empty()) {
+  if (changes.of_url()) {
     TRY_LET(const wire::Sprite before, get_sprite(context, name));
     request.url_settings = before.url_settings;
     if (!changes.auth.empty()) request.url_settings->auth = changes.auth;
@@ -104,6 +116,10 @@ Action config_update(Syntax& syntax) {
   syntax.option("--private-access", "WHO", changes->private_access, "admins or org_users");
   syntax.option("--label", "LABEL", changes->labels, "The labels it has from now on; may be repeated");
   syntax.flag("--clear-labels", changes->clear_labels, "Remove every label");
+  syntax.option("--sleep-after", "TIME", changes->sleep_after,
+                "How long it is idle until it is paused: 5m, never, default");
+  syntax.option("--sleep-deep-after", "TIME", changes->sleep_deep_after,
+                "How long it is paused until its memory is put on the disk");
   return [changes](Context& context) { return update(context, *changes); };
 }
 

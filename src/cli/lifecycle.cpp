@@ -1,10 +1,11 @@
-// sprite start, stop, restart, destroy, logs
+// sprite start, stop, restart, sleep, wake, pin, unpin, destroy, logs
 #include <chrono>
 #include <thread>
 
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/resources.h"
+#include "wire/json.h"
 
 namespace sprite::cli::verb {
 namespace {
@@ -36,6 +37,25 @@ Action action_for(Syntax& syntax, const Deed& deed) {
   auto name = std::make_shared<std::string>();
   syntax.positional("NAME", *name, "The sprite", Presence::optional);
   return [name, &deed](Context& context) { return act(context, deed, *name); };
+}
+
+Result<int> set_pinned(Context& context, const std::string& given, bool pinned) {
+  TRY_LET(const std::string name, context.sprite(given));
+  TRY_LET(const Client* api, context.api());
+  wire::UpdateRequest request;
+  request.pinned = pinned;
+  TRY_LET(const std::string body, api->call("PUT", sprite_path(name), wire::to_json(request)));
+  if (context.globals.json)
+    context.terminal.print_line(body);
+  else
+    context.terminal.note("sprite '" + name + (pinned ? "' does not fall asleep by itself" : "' sleeps when idle"));
+  return 0;
+}
+
+Action pinning(Syntax& syntax, bool pinned) {
+  auto name = std::make_shared<std::string>();
+  syntax.positional("NAME", *name, "The sprite", Presence::optional);
+  return [name, pinned](Context& context) { return set_pinned(context, *name, pinned); };
 }
 
 struct DestroyOptions {
@@ -109,6 +129,9 @@ Result<int> show_logs(Context& context, const LogOptions& options) {
 Action start(Syntax& syntax) { return action_for(syntax, starting); }
 Action stop(Syntax& syntax) { return action_for(syntax, stopping); }
 Action wake(Syntax& syntax) { return action_for(syntax, waking); }
+
+Action pin(Syntax& syntax) { return pinning(syntax, true); }
+Action unpin(Syntax& syntax) { return pinning(syntax, false); }
 
 Action sleep(Syntax& syntax) {
   struct Options {

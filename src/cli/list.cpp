@@ -18,8 +18,12 @@ struct Options {
 };
 
 std::vector<std::string> to_row(const Terminal& terminal, const wire::Sprite& sprite) {
-  return {sprite.name, styled_status(terminal, sprite.status), format_size(sprite.disk_used_bytes),
-          age_of(sprite.created_at), join(sprite.labels, ",")};
+  return {sprite.name,
+          styled_status(terminal, sprite.status),
+          sleep_outlook(sprite),
+          format_size(sprite.disk_used_bytes),
+          age_of(sprite.created_at),
+          join(sprite.labels, ",")};
 }
 
 void print(Context& context, const std::vector<wire::Sprite>& sprites) {
@@ -36,7 +40,7 @@ void print(Context& context, const std::vector<wire::Sprite>& sprites) {
   if (sprites.empty()) return terminal.note("no sprites yet; `sprite create` makes one");
   std::vector<std::vector<std::string>> rows;
   for (const wire::Sprite& sprite : sprites) rows.push_back(to_row(terminal, sprite));
-  terminal.print_table({"NAME", "STATUS", "DISK", "CREATED", "LABELS"}, rows);
+  terminal.print_table({"NAME", "STATUS", "NEXT", "DISK", "CREATED", "LABELS"}, rows);
 }
 
 /// Calls `on_line` with each line of what comes in pieces.

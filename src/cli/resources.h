@@ -19,6 +19,8 @@ Result<std::vector<wire::Sprite>> list_sprites(Context& context, const std::stri
 
 /// "running" and the like, coloured.
 std::string styled_status(const Terminal& terminal, const std::string& status);
+/// Why it does not sleep, or what it becomes by itself and when: "paused in 12 s"; may be empty.
+std::string sleep_outlook(const wire::Sprite& sprite);
 /// "5 min ago" of an RFC 3339 time; the text itself if it is none.
 std::string age_of(const std::string& time);
 

@@ -108,6 +108,8 @@ SpritesOptions sprites_options(const settings::Settings& settings, std::uint16_t
   options.default_vcpus = settings.sprite_vcpus;
   options.template_budget_bytes = settings.template_budget_bytes;
   options.blanks_max = settings.blanks_max;
+  options.sleep_after = settings.sleep_after;
+  options.sleep_deep_after = settings.sleep_deep_after;
   options.hypervisor_uri = settings.hypervisor_uri;
   options.accelerator = to_choice(settings.accelerator);
   options.url = "http://127.0.0.1:" + std::to_string(port);

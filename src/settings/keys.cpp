@@ -9,6 +9,7 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "base/sleep_time.h"
 #include "base/text.h"
 #include "settings/settings.h"
 
@@ -102,6 +103,14 @@ Result<> assign_number(Settings& settings, const std::string& value) {
   return {};
 }
 
+template <SleepTime Settings::*member>
+Result<> assign_sleep_time(Settings& settings, const std::string& value) {
+  const auto time = parse_sleep_time(value);
+  if (!time) return not_allowed(value);
+  settings.*member = *time;
+  return {};
+}
+
 constexpr std::string_view accelerators = "auto|kvm|emulation", log_levels = "debug|info|warning|error";
 
 bool is_one_of(const std::string& value, std::string_view choices) {
@@ -133,6 +142,7 @@ std::string always(const Environment&) {
   return text.text;
 }
 
+constexpr std::string_view a_sleep_time = "a time from 1s on, such as 30s or 10m, or never";
 constexpr std::string_view a_path = "an absolute path, or one that starts with ~/";
 
 constexpr std::array table{
@@ -160,6 +170,10 @@ constexpr std::array table{
         "1GiB", assign_size<&Settings::sprite_memory_bytes, 128 * MiB, 1024 * GiB>},
     Key{"sprite.vcpus", "count", "a whole number from 1 to 64", "Processors of a new sprite.", always<"2">, "2",
         assign_number<&Settings::sprite_vcpus, 1, 64>},
+    Key{"sleep.after", "time", a_sleep_time, "How long nobody and nothing uses a sprite until it is paused.",
+        always<"30s">, "30s", assign_sleep_time<&Settings::sleep_after>},
+    Key{"sleep.deep_after", "time", a_sleep_time, "How long it is paused until its memory is put on the disk.",
+        always<"10m">, "10m", assign_sleep_time<&Settings::sleep_deep_after>},
     Key{"api.port", "port", "a whole number from 0 to 65535", "Port of the API on 127.0.0.1; 0 takes any free one.",
         always<"0">, "0", assign_number<&Settings::api_port, 0, 65535>},
     Key{"hypervisor.uri", "text", "a libvirt URI, or nothing", "libvirt connection; empty runs libvirt in the daemon.",

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "base/sleep_time.h"
 
 namespace sprite::settings {
 
@@ -23,6 +24,7 @@ struct Settings {
   unsigned sprite_vcpus = 0;
   std::uint64_t template_budget_bytes = 0;  ///< 0: no templates.
   unsigned blanks_max = 0;
+  SleepTime sleep_after{}, sleep_deep_after{};
   std::uint16_t api_port = 0;  ///< 0: any free one.
   std::string hypervisor_uri;  ///< Empty: libvirt inside the daemon.
   std::string accelerator;     ///< "auto", "kvm" or "emulation"

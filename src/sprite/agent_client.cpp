@@ -62,6 +62,15 @@ asio::awaitable<Result<wire::AgentStatus>> status(Stream stream, std::chrono::mi
   co_return status;
 }
 
+asio::awaitable<Result<wire::Activity>> activity(Stream stream, std::chrono::milliseconds limit) {
+  http::Request request("GET", "/host/activity");
+  CO_TRY_LET(const http::Response response, co_await call(std::move(stream), std::move(request), limit));
+  auto activity = wire::from_json<wire::Activity>(response.body);
+  if (!activity) co_return told_by_guest(std::move(activity).error());
+  tame(activity->reason);
+  co_return activity;
+}
+
 asio::awaitable<Result<>> shutdown(Stream stream, std::chrono::milliseconds limit) {
   return post(std::move(stream), "/host/shutdown", limit);
 }

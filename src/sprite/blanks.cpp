@@ -40,11 +40,17 @@ bool Blanks::memory_is_short(std::uint64_t bytes) const {
 }
 
 asio::awaitable<Result<Blank>> Blanks::take(std::shared_ptr<const Template> of) {
+  auto waiting = take_waiting(of);
+  if (waiting) co_return *std::move(waiting);
+  co_return co_await make(of);
+}
+
+std::optional<Blank> Blanks::take_waiting(const std::shared_ptr<const Template>& of) {
   const auto found = std::ranges::find(waiting_, of, &Blank::made_of);
-  if (found == waiting_.end()) co_return co_await make(of);
-  Blank blank = std::move(*found);
+  if (!of || found == waiting_.end()) return std::nullopt;
+  std::optional<Blank> blank = std::move(*found);
   waiting_.erase(found);
-  co_return blank;
+  return blank;
 }
 
 asio::awaitable<Result<Blank>> Blanks::make(std::shared_ptr<const Template> of) {

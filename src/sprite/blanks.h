@@ -23,6 +23,8 @@ class Blanks {
  public:
   explicit Blanks(Host& host) : host_(host) {}
 
+  /// One that waits, or nothing.
+  std::optional<Blank> take_waiting(const std::shared_ptr<const Template>& of);
   /// One that waits, else a new one. Errors: corrupt (the template's RAM), no_space, unavailable.
   asio::awaitable<Result<Blank>> take(std::shared_ptr<const Template> of);
   /// Ends one that was taken and is not needed. Its end is not waited for by anybody else.

@@ -25,7 +25,9 @@ std::string now() { return format_time(std::chrono::system_clock::now()); }
 std::string_view status_of(Phase phase) {
   if (phase == Phase::destroyed) return "destroyed";
   if (phase == Phase::paused || phase == Phase::asleep) return "warm";  // programs are as they were
-  return phase == Phase::running || phase == Phase::found || phase == Phase::stopping ? "running" : "cold";
+  if (phase == Phase::running || phase == Phase::found || phase == Phase::pausing || phase == Phase::stopping)
+    return "running";
+  return "cold";
 }
 
 std::string_view word_for(Phase phase) {
@@ -34,6 +36,7 @@ std::string_view word_for(Phase phase) {
     case Phase::found: return "its agent is being reached";
     case Phase::starting: return "starting";
     case Phase::stopping: return "stopping";
+    case Phase::pausing: return "falling asleep";
     case Phase::paused: return "paused";
     case Phase::asleep: return "asleep, memory on disk";
     case Phase::destroyed:
@@ -74,6 +77,16 @@ Result<Record> own_record(const Path& folder) {
 Error part_missing(Error error) {
   if (error.kind == Error::Kind::not_found) error.kind = Error::Kind::corrupt;
   return error;
+}
+
+/// "default" makes it that of the settings. Errors: invalid.
+Result<> set_sleep_time(std::optional<std::string>& own, const std::optional<std::string>& wanted) {
+  if (!wanted) return {};
+  own.reset();
+  if (*wanted == "default") return {};
+  TRY(parse_sleep_time(*wanted));
+  own = wanted;
+  return {};
 }
 
 /// Host bytes of the files in `folder`, not counting holes and what it shares with an image.
@@ -241,8 +254,8 @@ Result<Fleet::EntryPtr> Fleet::find(const std::string& name) const {
 
 /// What a sprite has become, a line each; what it is on its way to is not told.
 void Fleet::log_change(const Entry& entry, Phase before) const {
-  const bool passing =
-      entry.phase == Phase::creating || entry.phase == Phase::starting || entry.phase == Phase::stopping;
+  const bool passing = entry.phase == Phase::creating || entry.phase == Phase::starting ||
+                       entry.phase == Phase::pausing || entry.phase == Phase::stopping;
   if (entry.phase == before || passing) return;
   const std::string detail = entry.detail.empty() ? std::string(word_for(entry.phase)) : entry.detail;
   log::info("sprite '{}' is {}{}{}", entry.record.name, status_of(entry.phase), detail.empty() ? "" : ": ", detail);
@@ -253,6 +266,11 @@ void Fleet::enter(Entry& entry, Phase phase, std::string detail) {
   entry.detail = std::move(detail);
   log_change(entry, before);
   if (phase == Phase::running || before == Phase::running || before == Phase::stopping) note_running(entry);
+  if (phase != before) {
+    touch(entry);
+  } else {
+    set_alarm(entry);
+  }
   const wire::Sprite changed = to_wire(entry);
   const auto watchers = watchers_;  // a watcher may end itself
   for (const auto& [number, watcher] : watchers) watcher(changed);
@@ -306,6 +324,7 @@ wire::Sprite Fleet::to_wire(const Entry& entry) const {
   shown.image = record.image_name + "@" + record.image.substr(0, 12);
   shown.detail = entry.detail.empty() ? std::string(word_for(entry.phase)) : entry.detail;
   shown.disk_used_bytes = entry.disk_used_bytes;
+  describe_sleep(entry, shown);
   return shown;
 }
 
@@ -449,18 +468,12 @@ asio::awaitable<Result<>> Fleet::bring_up(EntryPtr entry) {
     }
     CO_TRY(co_await entry->machine.cut_power());  // what it left behind
   }
+  const Turns::Turn start = co_await starts_.take();
   std::string note;
   if (entry->machine.has_memory()) {
-    enter(*entry, Phase::starting);
-    auto woken = co_await entry->machine.wake();
-    if (!woken) {
-      enter(*entry, Phase::asleep, "did not wake: " + woken.error().what);
-      co_return part_missing(std::move(woken).error());
-    }
-    if (woken->from == Woken::From::memory) {
-      enter(*entry, Phase::running);
-      co_return Result<>{};
-    }
+    auto woken = co_await wake_from_disk(entry);
+    if (!woken) co_return part_missing(std::move(woken).error());
+    if (woken->from == Woken::From::memory) co_return Result<>{};
     note = "booted anew, since its saved memory could not be used: " + woken->why;
     log::warning("'{}' {}", entry->record.name, note);
     co_await entry->machine.let_go();  // its disk was served for that
@@ -468,8 +481,7 @@ asio::awaitable<Result<>> Fleet::bring_up(EntryPtr entry) {
   enter(*entry, Phase::starting, note);
   std::optional<Blank> blank = co_await take_blank(entry);
   if (blank) {
-    auto save = [this, record = entry->record] { return save_record(host_.sprite_dir(record.id), record); };
-    if (auto saved = co_await on_pool(host_.pool(), save); !saved) {
+    if (auto saved = co_await save_vm_id(entry); !saved) {
       co_await blanks_.discard(*std::move(blank));
       enter(*entry, Phase::stopped, "did not start: " + saved.error().what);
       co_return saved;
@@ -532,6 +544,9 @@ asio::awaitable<Result<wire::Sprite>> Fleet::update(std::string name, wire::Upda
   if (request.url_settings) record.url_settings = *request.url_settings;
   if (request.clear_labels) record.labels.clear();
   if (request.labels) record.labels = *request.labels;
+  CO_TRY(set_sleep_time(record.sleep_after, request.sleep_after));
+  CO_TRY(set_sleep_time(record.sleep_deep_after, request.sleep_deep_after));
+  if (request.pinned) record.pinned = request.pinned;
   record.updated_at = now();
   auto save = [this, record] { return save_record(host_.sprite_dir(record.id), record); };
   CO_TRY(co_await on_pool(host_.pool(), save));
@@ -567,10 +582,11 @@ asio::awaitable<Result<wire::Sprite>> Fleet::restart(std::string name) {
 
 asio::awaitable<Result<Stream>> Fleet::connect(std::string name) {
   CO_TRY_LET(const EntryPtr entry, find(name));
+  touch(*entry);
   if (entry->phase == Phase::running && entry->machine.reachable()) {
     const auto answers = co_await entry->machine.answers();
-    if (answers) co_return entry->machine.open_stream();
     if (entry->phase == Phase::running && entry->machine.reachable()) {
+      if (answers) co_return in_use(entry, entry->machine.open_stream());
       co_return Error{Error::Kind::unavailable,
                       "sprite '" + name + "' does not answer",
                       "`sprite restart " + name + "` starts it anew, its disk as it is; `sprite logs " + name +
@@ -581,7 +597,7 @@ asio::awaitable<Result<Stream>> Fleet::connect(std::string name) {
   const Turns::Turn turn = co_await entry->turns.take();
   auto up = co_await bring_up(entry);
   if (!up) co_return told(std::move(up).error(), "cannot wake sprite '" + name + "'");
-  co_return entry->machine.open_stream();
+  co_return in_use(entry, entry->machine.open_stream());
 }
 
 asio::awaitable<Result<wire::AgentStatus>> Fleet::agent_status(std::string name) {

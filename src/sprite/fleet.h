@@ -10,8 +10,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 
 #include "sprite/host.h"
+#include "sprite/idle.h"
 #include "sprite/machine.h"
 #include "sprite/record.h"
 #include "sprite/sprites.h"
@@ -22,12 +24,12 @@ namespace sprite {
 
 Error no_such_sprite(const std::string& name);
 
-/// found: an earlier daemon's VM, whose agent is being reached. paused: the VM is there and stands still. asleep: its
-/// memory is saved on the disk.
-enum class Phase { creating, found, stopped, starting, running, paused, asleep, stopping, destroyed };
+/// found: an earlier daemon's VM, whose agent is being reached. pausing: it still runs, but nothing new may begin.
+/// paused: the VM is there and stands still. asleep: its memory is saved on the disk.
+enum class Phase { creating, found, stopped, starting, running, pausing, paused, asleep, stopping, destroyed };
 
-struct Entry {
-  Entry(Host& host, Record its_record) : record(std::move(its_record)), machine(host, record) {}
+struct Entry : std::enable_shared_from_this<Entry> {
+  Entry(Host& host, Record its_record) : record(std::move(its_record)), alarm(host.executor()), machine(host, record) {}
 
   Record record;
   Phase phase = Phase::stopped;
@@ -36,6 +38,9 @@ struct Entry {
   std::uint64_t disk_used_bytes = 0;  ///< As measure_disks() found it.
   bool lacks_disk = false;            ///< An earlier daemon's machine may wait for its disk, which we could not serve.
   std::shared_ptr<Saving> saving;     ///< Paused, and on its way to being asleep.
+  Use use;
+  asio::steady_timer alarm;  ///< When it is to sleep deeper by itself.
+  bool waking = false;       ///< Somebody wrote to it while it was paused.
   Turns turns;
   Machine machine;
 };
@@ -106,9 +111,27 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   void log_change(const Entry& entry, Phase before) const;
   void note_running(Entry& entry);
 
+  // Falling asleep by itself: fleet_idle.cpp.
+  SleepRules sleep_rules(const Record& record) const;
+  std::optional<Use::Time> sleep_due(const Entry& entry) const;
+  void touch(Entry& entry);
+  void set_alarm(Entry& entry);
+  Result<Stream> in_use(EntryPtr entry, Result<Stream> stream);
+  asio::awaitable<void> sleep_deeper(EntryPtr entry);
+  asio::awaitable<void> look_inside(EntryPtr entry);
+  void describe_sleep(const Entry& entry, wire::Sprite& shown) const;
+
   // The caller of these has the entry's turn.
   asio::awaitable<Result<>> bring_up(EntryPtr entry);
+  asio::awaitable<Result<Woken>> wake_from_disk(EntryPtr entry);
   asio::awaitable<std::optional<Blank>> take_blank(EntryPtr entry);
+  asio::awaitable<Result<>> save_vm_id(EntryPtr entry);
+  /// Has others make room in memory for the sprite, as far as they can: blanks go, then those that nobody uses sleep on
+  /// the disk, the longest idle first.
+  asio::awaitable<void> make_room(EntryPtr entry);
+  bool lacks_room(const Entry& entry) const;
+  asio::awaitable<EntryPtr> longest_idle(EntryPtr except);
+  asio::awaitable<bool> put_on_disk_for(EntryPtr victim, EntryPtr entry);
   asio::awaitable<Result<>> start_machine(EntryPtr entry, std::optional<Blank> blank, DiskOf disk,
                                           std::string note = "");
   asio::awaitable<Result<>> boot(EntryPtr entry);
@@ -132,6 +155,8 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   asio::awaitable<void> machine_ended(std::string id, std::string reason);
 
   Host host_;
+  /// Machines that start at once: more of them would all be slow.
+  Turns starts_{static_cast<int>(std::max(2U, std::thread::hardware_concurrency()))};
   Templates templates_{host_};
   Blanks blanks_{host_};
   std::vector<std::string> left_over_;       ///< Hidden VMs of earlier daemons.

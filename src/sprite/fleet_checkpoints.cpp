@@ -28,6 +28,7 @@ asio::awaitable<Result<Fleet::Claim>> Fleet::claim(std::string name) {
   Turns::Turn turn = co_await entry->turns.take();
   if (entry->phase == Phase::destroyed) co_return no_such_sprite(name);
   if (entry->damage) co_return *entry->damage;
+  touch(*entry);
   Claim claimed{std::move(entry), std::move(turn)};
   co_return claimed;
 }

@@ -30,9 +30,15 @@ asio::awaitable<Result<wire::Sprite>> Fleet::sleep(std::string name, Depth depth
 
 asio::awaitable<Result<>> Fleet::pause(EntryPtr entry) {
   if (entry->phase == Phase::paused) co_return Result<>{};
-  CO_TRY(co_await entry->machine.pause());
-  enter(*entry, Phase::paused);
-  co_return Result<>{};
+  const std::string detail = entry->detail;
+  enter(*entry, Phase::pausing);
+  auto paused = co_await entry->machine.pause();
+  if (paused) {
+    enter(*entry, Phase::paused);
+  } else {
+    enter(*entry, Phase::running, detail);
+  }
+  co_return paused;
 }
 
 /// Returns when all that is left is to copy its memory.

@@ -22,10 +22,13 @@ TemplateKind kind_of(const Record& record) { return {record.image, record.memory
 asio::awaitable<std::optional<Blank>> Fleet::take_blank(EntryPtr entry) {
   const auto of = co_await templates_.find(kind_of(entry->record));
   if (!of) co_return std::nullopt;
-  auto blank = co_await blanks_.take(of);
-  if (!blank && blank.error().kind == Error::Kind::no_space) {
-    const bool gave_up = co_await blanks_.give_up();
-    if (gave_up) blank = co_await blanks_.take(of);
+  auto waiting = blanks_.take_waiting(of);
+  if (!waiting) co_await make_room(entry);
+  Result<Blank> blank = Error{};
+  if (waiting) {
+    blank = *std::move(waiting);
+  } else {
+    blank = co_await blanks_.take(of);
   }
   if (blank) {
     entry->record.vm_id = blank->vm_id;
@@ -63,11 +66,45 @@ asio::awaitable<Result<>> Fleet::start_machine(EntryPtr entry, std::optional<Bla
 }
 
 asio::awaitable<Result<>> Fleet::boot(EntryPtr entry) {
-  auto up = co_await entry->machine.power_on();
-  if (up || up.error().kind != Error::Kind::no_space) co_return up;
-  const bool gave_up = co_await blanks_.give_up();
-  if (gave_up) up = co_await entry->machine.power_on();
-  co_return up;
+  co_await make_room(entry);
+  co_return co_await entry->machine.power_on();
+}
+
+/// The VM that a sprite runs in is known before it does, whatever is killed in between.
+asio::awaitable<Result<>> Fleet::save_vm_id(EntryPtr entry) {
+  auto save = [this, record = entry->record] { return save_record(host_.sprite_dir(record.id), record); };
+  co_return co_await on_pool(host_.pool(), save);
+}
+
+asio::awaitable<Result<Woken>> Fleet::wake_from_disk(EntryPtr entry) {
+  enter(*entry, Phase::starting);
+  const auto begin = std::chrono::steady_clock::now();
+  const auto of = co_await templates_.find(kind_of(entry->record));
+  std::optional<Blank> blank = blanks_.take_waiting(of);
+  const bool had_blank = blank.has_value();
+  Result<> saved;
+  if (blank) {
+    entry->record.vm_id = blank->vm_id;
+    saved = co_await save_vm_id(entry);
+  } else {
+    co_await make_room(entry);
+  }
+  Result<Woken> woken = saved ? Result<Woken>() : Result<Woken>(saved.error());
+  if (saved) {
+    woken = co_await entry->machine.wake(std::move(blank));
+  } else {
+    co_await blanks_.discard(*std::move(blank));
+  }
+  if (!woken) {
+    enter(*entry, Phase::asleep, "did not wake: " + woken.error().what);
+  } else if (woken->from == Woken::From::memory) {
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    log::info("sprite '{}' woke in {:.2f} s{}", entry->record.name, took.count(), had_blank ? ", in a blank" : "");
+    enter(*entry, Phase::running);
+    auto ignored = [self = shared_from_this()](std::exception_ptr) {};
+    if (of) asio::co_spawn(host_.executor(), prepare_for_next(of->kind), ignored);
+  }
+  co_return woken;
 }
 
 asio::awaitable<void> Fleet::prepare_for_next(TemplateKind kind) {

@@ -75,11 +75,11 @@ Result<> Machine::startable() const {
 }
 
 Result<> Machine::serve_disk() {
-  if (disk_) return {};
   if (!volume_) {
     TRY_LET(volume_, host_.open_volume(record_.id));
     volume_->start_upkeep({});
   }
+  if (disk_) return {};
   const Path runtime = host_.vm_dir(vm_id());
   TRY(make_directories(runtime));
   TRY_LET(auto disk, DiskServer::start(runtime / "disk.sock", volume_->size_bytes()));
@@ -417,6 +417,11 @@ asio::awaitable<Result<>> Machine::answers() {
   CO_TRY_LET(Stream stream, open_stream());
   CO_TRY(co_await agent_client::status(std::move(stream), answer_limit));
   co_return Result<>{};
+}
+
+asio::awaitable<Result<wire::Activity>> Machine::activity() {
+  CO_TRY_LET(Stream stream, open_stream());
+  co_return co_await agent_client::activity(std::move(stream), status_limit);
 }
 
 asio::awaitable<Result<wire::AgentStatus>> Machine::agent_status() {

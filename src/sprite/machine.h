@@ -48,8 +48,8 @@ struct Saving {
 
 /// How a wake from saved memory ended.
 struct Woken {
-  enum class From { memory, nothing, refused };
-  From from = From::nothing;
+  enum class From { memory, refused };
+  From from = From::refused;
   std::string why{};  ///< The memory was refused.
 };
 
@@ -120,9 +120,10 @@ class Machine {
   asio::awaitable<Result<>> copy_memory(std::shared_ptr<Saving> saving);
   /// The copy counts from now on, and the VM is ended. Errors: no_space, unavailable (it is still there then).
   asio::awaitable<Result<>> finish_saving(std::shared_ptr<Saving> saving);
-  /// Goes on from the saved memory, which is used up by it. Nothing in the result: there is none; a text: it cannot be
-  /// used, for that reason, and is gone. Errors: no_space, unavailable (it stays).
-  asio::awaitable<Result<Woken>> wake();
+  /// Goes on from the saved memory, which is used up by it. It must be there. A text in the result: it cannot be used,
+  /// for that reason, and is gone. `blank`, if there is one, is the VM that the record names; it is used up. Errors:
+  /// no_space, unavailable (the saved memory stays).
+  asio::awaitable<Result<Woken>> wake(std::optional<Blank> blank);
   /// Whether there is a saved memory. Blocks for a moment.
   bool has_memory() const;
   /// Removes what there is of saved memory, and of attempts at it. Blocks.
@@ -142,6 +143,8 @@ class Machine {
   asio::awaitable<Result<>> answers();
   /// What the agent says of itself. Errors: unavailable.
   asio::awaitable<Result<wire::AgentStatus>> agent_status();
+  /// When it was last in use from inside. Errors: unavailable.
+  asio::awaitable<Result<wire::Activity>> activity();
 
  private:
   asio::awaitable<Result<>> freeze();

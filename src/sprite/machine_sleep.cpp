@@ -10,6 +10,7 @@
 #include <future>
 
 #include "sprite/agent_client.h"
+#include "sprite/hidden_vms.h"
 #include "sprite/machine.h"
 #include "sprite/on_pool.h"
 #include "vm/machine_files.h"
@@ -24,14 +25,18 @@ constexpr auto go_on_limit = 10s, greet_limit = 20s;
 constexpr auto pause_limit = 75s;  // QEMU waits a minute for a disk that is away
 constexpr auto save_limit = 60s, wake_limit = 90s;
 
-/// Everything about a wake that blocks.
+/// Everything about a wake that blocks. A blank is there already, its RAM that of a template, and hidden until it is
+/// the sprite's.
 struct Wake {
+  Host& host;
+  Path memory{};
+  bool into_blank = false;
   vm::MachineSpec spec{};
   vm::MemoryStamp wanted{};
-  Path memory{};
 
   Result<Woken> operator()(vm::Hypervisor& hypervisor) const {
     auto image = usable(hypervisor);
+    if (!image && into_blank) (void)hypervisor.destroy(spec.id);
     if (!image) return refused(image.error());
     auto loaded = load(hypervisor, *image);
     if (!loaded) (void)hypervisor.destroy(spec.id);  // the first failure is the one to tell
@@ -52,6 +57,20 @@ struct Wake {
   }
 
   Result<> load(vm::Hypervisor& hypervisor, const vm::MemoryImage& image) const {
+    if (into_blank) {
+      TRY(vm::empty_memory_file(spec.memory_file));
+      TRY(vm::fill_memory(image, spec.memory_file, never_));
+    } else {
+      TRY(start(hypervisor, image));
+    }
+    TRY(hypervisor.load(spec.id, image.state()));
+    // As long as it is saved, a VM that stands still is taken for one that never ran.
+    if (into_blank) TRY(hidden_vms::hand_over(host, spec.id));
+    TRY(vm::consume_memory_image(memory));
+    return hypervisor.resume(spec.id);
+  }
+
+  Result<> start(vm::Hypervisor& hypervisor, const vm::MemoryImage& image) const {
     ::unlink(spec.memory_file.c_str());
     std::atomic<bool> cancelled = false;
     TRY(vm::make_memory_file(spec.memory_file, spec.memory_bytes));
@@ -60,10 +79,7 @@ struct Wake {
     if (!started) cancelled = true;
     const auto filled = filling.get();
     TRY(started);
-    TRY(filled);
-    TRY(hypervisor.load(spec.id, image.state()));
-    TRY(vm::consume_memory_image(memory));
-    return hypervisor.resume(spec.id);
+    return filled;
   }
 
   Result<Woken> refused(const Error& why) const {
@@ -73,6 +89,8 @@ struct Wake {
     for (const std::string& cause : why.because) text += ": " + cause;
     return Woken{Woken::From::refused, std::move(text)};
   }
+
+  static inline const std::atomic<bool> never_ = false;
 };
 
 }  // namespace
@@ -166,18 +184,23 @@ asio::awaitable<Result<>> Machine::finish_saving(std::shared_ptr<Saving> saving)
   co_return ended;
 }
 
-asio::awaitable<Result<Woken>> Machine::wake() {
-  if (!has_memory()) co_return Woken{};
+asio::awaitable<Result<Woken>> Machine::wake(std::optional<Blank> blank) {
   CO_TRY(co_await host_.hypervisor());
-  Wake wake{.memory = memory_directory()};
-  CO_TRY_LET(wake.spec, machine_spec());
-  CO_TRY_LET(wake.wanted, stamp());
-  auto serve = [this]() -> Result<std::string> {
+  Wake wake{.host = host_, .memory = memory_directory(), .into_blank = blank.has_value()};
+  if (blank) disk_ = std::move(blank->disks);
+  auto serve = [this, &wake]() -> Result<> {
+    TRY_LET(wake.spec, machine_spec());
+    TRY_LET(wake.wanted, stamp());
     TRY(serve_disk());
+    if (wake.into_blank) TRY(disk_->bind(volume_));
     TRY_LET(const auto instant, volume_->instant());
-    return instant.value_or("");
+    wake.wanted.disk = instant.value_or("");
+    return {};
   };
-  CO_TRY_LET(wake.wanted.disk, co_await on_pool(host_.pool(), serve));
+  if (auto served = co_await on_pool(host_.pool(), serve); !served) {
+    (void)co_await cut_power();  // a blank
+    co_return served.error();
+  }
   auto woken = co_await host_.with_hypervisor("waking the machine", wake, wake_limit);
   auto tidy = [directory = memory_directory()] { return vm::remove_memory_remnants(directory); };
   if (woken && woken->from == Woken::From::memory) {

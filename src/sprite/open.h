@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/result.h"
+#include "base/sleep_time.h"
 #include "sprite/sprites.h"
 #include "vm/accelerator.h"
 
@@ -20,7 +21,8 @@ struct SpritesOptions {
   unsigned default_vcpus = 0;
   std::uint64_t template_budget_bytes = 0;  ///< 0: no templates
   unsigned blanks_max = 0;
-  std::string hypervisor_uri;  ///< "" = libvirt embedded in this process
+  SleepTime sleep_after{}, sleep_deep_after{};  ///< of sprites that have no times of their own
+  std::string hypervisor_uri;                   ///< "" = libvirt embedded in this process
   vm::AcceleratorChoice accelerator = vm::AcceleratorChoice::automatic;
   std::string url;  ///< of this daemon's loopback listener; a sprite's URL is made from it
 };

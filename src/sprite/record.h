@@ -26,7 +26,9 @@ struct Record {
   wire::UrlSettings url_settings{};
   std::vector<std::string> labels{};
   std::map<std::string, std::string> environment{};
-  std::string created_at{}, updated_at{};  ///< RFC 3339
+  std::optional<std::string> sleep_after{}, sleep_deep_after{};  ///< as parse_sleep_time(); none: as the settings say
+  std::optional<bool> pinned{};                                  ///< it does not fall asleep by itself
+  std::string created_at{}, updated_at{};                        ///< RFC 3339
   std::optional<std::string> last_running_at{};
 };
 

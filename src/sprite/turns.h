@@ -1,5 +1,5 @@
 #pragma once
-/// Turns: a first-come-first-served lock for coroutines of one executor.
+/// Turns: a first-come-first-served lock for coroutines of one executor, for one or several at once.
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -7,17 +7,21 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <deque>
 #include <memory>
+#include <optional>
 
 namespace sprite {
 
-/// Lets one coroutine at a time have its turn. All use is on one executor, so no atomic state is needed.
+/// Lets so many coroutines at a time have their turn, one unless said otherwise. All use is on one executor, so no
+/// atomic state is needed.
 class Turns {
   struct State {
-    bool taken = false;
+    int free = 1;
     std::deque<std::shared_ptr<boost::asio::steady_timer>> waiting;  // a timer that never fires, cancelled to wake
   };
 
  public:
+  explicit Turns(int at_once = 1) { state_->free = at_once; }
+
   /// The turn; given back when destroyed.
   class Turn {
    public:
@@ -27,10 +31,10 @@ class Turns {
     ~Turn() {
       if (!state_) return;
       if (state_->waiting.empty()) {
-        state_->taken = false;
+        ++state_->free;
         return;
       }
-      state_->waiting.front()->cancel();  // the turn passes on; `taken` stays true
+      state_->waiting.front()->cancel();  // the turn passes on; `free` stays as it is
       state_->waiting.pop_front();
     }
 
@@ -41,8 +45,8 @@ class Turns {
   /// Waits for those that came before.
   boost::asio::awaitable<Turn> take() {
     const std::shared_ptr<State> state = state_;
-    if (!state->taken) {
-      state->taken = true;
+    if (state->free > 0) {
+      --state->free;
       co_return Turn(state);
     }
     auto timer = std::make_shared<boost::asio::steady_timer>(co_await boost::asio::this_coro::executor,
@@ -51,6 +55,13 @@ class Turns {
     boost::system::error_code cancelled;
     co_await timer->async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, cancelled));
     co_return Turn(state);
+  }
+
+  /// The turn, if nobody has it or waits for it.
+  std::optional<Turn> try_take() {
+    if (state_->free == 0) return std::nullopt;
+    --state_->free;
+    return Turn(state_);
   }
 
  private:

@@ -193,6 +193,15 @@ Result<> make_memory_file(const Path& path, std::uint64_t bytes, Content content
   return {};
 }
 
+Result<> empty_memory_file(const Path& path) {
+  TRY_LET(const Fd file, open_file(path, O_RDWR | O_NOFOLLOW));
+  struct stat info {};
+  if (::fstat(file.get(), &info) != 0 ||
+      ::fallocate(file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, info.st_size) != 0)
+    return system_error("cannot empty memory file '" + path.string() + "'");
+  return {};
+}
+
 Result<> link_to(const Path& target, const Path& link) {
   std::error_code failed;
   std::filesystem::remove(link, failed);

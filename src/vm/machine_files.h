@@ -78,6 +78,9 @@ enum class Content { none, kept };
 /// QEMU, so every machine's whole memory must fit), not_found (no such directory), as system_error.
 Result<> make_memory_file(const Path& path, std::uint64_t bytes, Content content = Content::none);
 
+/// Gives back all that a memory file holds, which a waiting QEMU may have mapped. Errors: as system_error.
+Result<> empty_memory_file(const Path& path);
+
 /// Makes `link` a symbolic link to `target`, in place of what is there. Errors: as system_error.
 Result<> link_to(const Path& target, const Path& link);
 

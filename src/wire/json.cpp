@@ -15,11 +15,11 @@ namespace sprite::wire {
 BOOST_DESCRIBE_STRUCT(UrlSettings, (), (auth, private_access))
 BOOST_DESCRIBE_STRUCT(SpriteConfig, (), (ram_mb, cpus, region, storage_gb))
 BOOST_DESCRIBE_STRUCT(CreateRequest, (), (name, url_settings, labels, runtime, config, environment, image, from))
-BOOST_DESCRIBE_STRUCT(UpdateRequest, (), (url_settings, labels, clear_labels))
+BOOST_DESCRIBE_STRUCT(UpdateRequest, (), (url_settings, labels, clear_labels, sleep_after, sleep_deep_after, pinned))
 BOOST_DESCRIBE_STRUCT(Sprite, (),
                       (id, name, organization, url, url_settings, status, created_at, updated_at, last_running_at,
                        last_warming_at, version, environment_version, labels, config, environment, image, detail,
-                       disk_used_bytes))
+                       disk_used_bytes, sleep_after, sleep_deep_after, pinned, activity, next_change, next_change_at))
 BOOST_DESCRIBE_STRUCT(Counts, (), (name, running, warm, cold, running_limit, warm_limit))
 BOOST_DESCRIBE_STRUCT(SpriteList, (),
                       (sprites, has_more, next_continuation_token, name, running, warm, cold, running_limit, warm_limit,
@@ -52,6 +52,9 @@ BOOST_DESCRIBE_STRUCT(DiskCheck, (), (exit_status, output))
 BOOST_DESCRIBE_STRUCT(Configure, (),
                       (sprite_id, sprite_name, sprite_url, hostname, realtime_ns, entropy, machine_id, mac_address,
                        environment, checkpoints))
+BOOST_DESCRIBE_STRUCT(Activity, (), (idle_s, reason))
+BOOST_DESCRIBE_STRUCT(Task, (), (name, started_at, expires_at))
+BOOST_DESCRIBE_STRUCT(TaskList, (), (tasks))
 BOOST_DESCRIBE_STRUCT(AgentStatus, (), (version, container, detail, restarts, uptime_s, settled))
 
 namespace {
@@ -227,6 +230,9 @@ SPRITE_WIRE_JSON(std::vector<ShownCheckpoint>)
 SPRITE_WIRE_JSON(DifferenceRequest)
 SPRITE_WIRE_JSON(Difference)
 SPRITE_WIRE_JSON(DiskCheck)
+SPRITE_WIRE_JSON(Activity)
+SPRITE_WIRE_JSON(Task)
+SPRITE_WIRE_JSON(TaskList)
 SPRITE_WIRE_JSON(Configure)
 SPRITE_WIRE_JSON(AgentStatus)
 

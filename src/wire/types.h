@@ -36,6 +36,8 @@ struct UpdateRequest {
   std::optional<UrlSettings> url_settings{};
   std::optional<std::vector<std::string>> labels{};
   bool clear_labels = false;
+  std::optional<std::string> sleep_after{}, sleep_deep_after{};  ///< ours: "30s", "never", or "default"
+  std::optional<bool> pinned{};                                  ///< ours
 };
 
 struct Sprite {
@@ -53,7 +55,12 @@ struct Sprite {
   std::map<std::string, std::string> environment{};
   std::string image{};   ///< ours: "base@<digest>"
   std::string detail{};  ///< ours: what it is doing or why it is so: "booting", "guest powered off"; may be empty
-  std::uint64_t disk_used_bytes = 0;  ///< ours: host bytes of its volume
+  std::uint64_t disk_used_bytes = 0;                             ///< ours: host bytes of its volume
+  std::optional<std::string> sleep_after{}, sleep_deep_after{};  ///< ours: where it differs from the settings
+  bool pinned = false;                                           ///< ours: it does not fall asleep by itself
+  std::string activity{};                                        ///< ours: why it does not sleep; may be empty
+  /// ours: what it becomes by itself unless somebody uses it ("paused", "on the disk"), and when, RFC 3339
+  std::optional<std::string> next_change{}, next_change_at{};
 };
 
 /// How many sprites there are, by status. `name` is the organization's.
@@ -218,6 +225,20 @@ struct Configure {
   std::string mac_address{};                         ///< "52:54:00:…"; empty: as it is
   std::map<std::string, std::string> environment{};  ///< for every program
   std::vector<ShownCheckpoint> checkpoints{};
+};
+
+/// When a machine was last in use from inside, and by what (`GET /host/activity`).
+struct Activity {
+  double idle_s = 0;
+  std::string reason{};  ///< "task 'backup' until …", "a program uses the processor"; may be empty
+};
+
+/// A hold that keeps the sprite awake until it expires.
+struct Task {
+  std::string name{}, started_at{}, expires_at{};  ///< times are RFC 3339
+};
+struct TaskList {
+  std::vector<Task> tasks{};
 };
 
 struct AgentStatus {

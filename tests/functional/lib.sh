@@ -14,7 +14,8 @@ memory_dir=/dev/shm/${XDG_RUNTIME_DIR##*/}
 mkdir -m 700 "$memory_dir"
 # Each test has a HOME of its own, in which a template would be made behind its back: a boot more for each, and machines that
 # are not the test's. Those about templates ask for them.
-printf 'memory_dir: %s\ntemplates: %s\nsprite:\n  memory: 512MiB\n' "$memory_dir" "${TEMPLATES:-0B}" >"$XDG_CONFIG_HOME/sprite/config.yaml"
+# Nothing falls asleep behind a test's back either: those about that set SPRITE_SLEEP_AFTER.
+printf 'memory_dir: %s\ntemplates: %s\nsprite:\n  memory: 512MiB\nsleep:\n  after: never\n' "$memory_dir" "${TEMPLATES:-0B}" >"$XDG_CONFIG_HOME/sprite/config.yaml"
 
 clean_up() { # whatever happened: no VM, daemon or file of this test stays
   local status=$?

@@ -37,7 +37,8 @@ class World {
   World()
       : machine(start(loop.executor())),
         sessions(*machine),
-        router_(agent::channel_router(*machine, sessions)),
+        activity(loop.executor(), sessions, tasks, "/nonexistent"),
+        router_(agent::channel_router(*machine, sessions, tasks, activity)),
         server_(loop.executor(), router_) {
     configure();
   }
@@ -131,6 +132,8 @@ class World {
  public:
   std::unique_ptr<agent::PlainMachine> machine;
   agent::Sessions sessions;
+  agent::Tasks tasks;
+  agent::ActivityMeter activity;
 
  private:
   http::Router router_;

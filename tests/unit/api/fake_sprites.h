@@ -50,6 +50,7 @@ class FakeSprites final : public Sprites {
     if (request.labels) sprite.labels = *request.labels;
     if (request.clear_labels) sprite.labels.clear();
     if (request.url_settings) sprite.url_settings = *request.url_settings;
+    if (request.pinned) sprite.pinned = *request.pinned;
     co_return set(std::move(sprite));
   }
   asio::awaitable<Result<>> destroy(std::string name) override {

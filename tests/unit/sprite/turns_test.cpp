@@ -42,3 +42,19 @@ TEST_CASE("a turn that was given back can be taken again, and a destroyed Turns 
   io.run();
   CHECK(trace == "aabb");
 }
+
+TEST_CASE("as many as may have their turns at once, the others in the order in which they came") {
+  asio::io_context io;
+  Turns turns(2);
+  std::string trace;
+  for (const char name : std::string("abcd")) asio::co_spawn(io, work(turns, trace, name), asio::detached);
+  io.run();
+  CHECK(trace.substr(0, 2) == "ab");
+  CHECK(trace.size() == 8);
+  CHECK(trace.find('c') > 1);
+  CHECK(trace.find('d') > trace.find('c'));
+  const auto first = turns.try_take(), second = turns.try_take();
+  CHECK(first);
+  CHECK(second);
+  CHECK_FALSE(turns.try_take());
+}

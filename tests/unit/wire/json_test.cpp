@@ -31,6 +31,9 @@ Sprite full_sprite() {
   sprite.image = "base@abc";
   sprite.detail = "booting";
   sprite.disk_used_bytes = 18'000'000'000'000'000'000ULL;
+  sprite.sleep_after = sprite.sleep_deep_after = "never";
+  sprite.next_change = "paused";
+  sprite.next_change_at = "2026-01-02T03:04:05.678Z";
   return sprite;
 }
 
@@ -58,13 +61,16 @@ TEST_CASE("a struct comes back from its JSON as it was") {
 }
 
 TEST_CASE("every field is written") {
-  CHECK(fields_of(to_json(full_sprite())) == 18);
+  CHECK(fields_of(to_json(full_sprite())) == 24);
   CHECK(fields_of(to_json(DaemonStatus{})) == 12);
   CHECK(fields_of(to_json(Configure{})) == 10);
   CHECK(fields_of(to_json(ShownCheckpoint{})) == 2);
   CHECK(fields_of(to_json(DifferenceRequest{{}, ShownCheckpoint{}})) == 2);
   CHECK(fields_of(to_json(Difference{})) == 2);
   CHECK(fields_of(to_json(DiskCheck{})) == 2);
+  CHECK(fields_of(to_json(Activity{})) == 2);
+  CHECK(fields_of(to_json(Task{})) == 3);
+  CHECK(fields_of(to_json(TaskList{})) == 1);
   CHECK(fields_of(to_json(AgentStatus{})) == 6);
   CHECK(fields_of(to_json(Session{})) == 8);
   CHECK(fields_of(to_json(CreateRequest{})) == 5);

@@ -1,0 +1,20 @@
+#include "sprite/idle.h"
+
+namespace sprite {
+
+std::optional<Use::Time> change_due(Wakefulness is, const SleepRules& rules, const Use& use) {
+  if (is == Wakefulness::other || rules.pinned) return std::nullopt;
+  if (is == Wakefulness::awake && use.connections > 0) return std::nullopt;
+  const SleepTime& time = is == Wakefulness::awake ? rules.after : rules.deep_after;
+  if (!time) return std::nullopt;
+  return use.last + *time;
+}
+
+std::string why_awake(const SleepRules& rules, const Use& use) {
+  if (rules.pinned) return "pinned";
+  if (use.connections == 1) return "a connection is open";
+  if (use.connections > 1) return std::to_string(use.connections) + " connections are open";
+  return use.activity;
+}
+
+}  // namespace sprite

@@ -1,0 +1,34 @@
+#pragma once
+/// When a sprite falls asleep by itself: what is known of its use, and the rule.
+#include <chrono>
+#include <optional>
+#include <string>
+
+#include "base/sleep_time.h"
+
+namespace sprite {
+
+/// Somebody's use of a sprite, from outside (connections, commands) or inside (programs at work, tasks).
+struct Use {
+  using Time = std::chrono::steady_clock::time_point;
+  Time last = std::chrono::steady_clock::now();  ///< Of a sleeping one: when it fell asleep.
+  int connections = 0;                           ///< Open now.
+  std::string activity{};                        ///< What it was found at when somebody looked; may be empty.
+};
+
+/// The times that apply to a sprite, its own or those of the settings.
+struct SleepRules {
+  SleepTime after{}, deep_after{};
+  bool pinned = false;
+};
+
+/// How far asleep it is. `other`: it changes already, or has no machine.
+enum class Wakefulness { awake, paused, other };
+
+/// When it is to sleep deeper by itself if nobody uses it until then; nothing: it stays as it is.
+std::optional<Use::Time> change_due(Wakefulness is, const SleepRules& rules, const Use& use);
+
+/// Why it is awake, in words: "2 connections are open"; empty if there is no particular reason.
+std::string why_awake(const SleepRules& rules, const Use& use);
+
+}  // namespace sprite

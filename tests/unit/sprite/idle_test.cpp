@@ -1,0 +1,37 @@
+#include "sprite/idle.h"
+
+#include <doctest/doctest.h>
+
+using namespace sprite;
+using namespace std::chrono_literals;
+
+TEST_CASE("a sprite is due to sleep deeper when it has been idle, or paused, for its time") {
+  Use use;
+  const SleepRules rules{30s, 10min, false};
+  CHECK(change_due(Wakefulness::awake, rules, use) == use.last + 30s);
+  CHECK(change_due(Wakefulness::paused, rules, use) == use.last + 10min);
+  CHECK_FALSE(change_due(Wakefulness::other, rules, use));
+}
+
+TEST_CASE("one that is pinned, has a connection open, or never sleeps is not") {
+  Use use;
+  CHECK_FALSE(change_due(Wakefulness::awake, {30s, 10min, true}, use));
+  CHECK_FALSE(change_due(Wakefulness::paused, {30s, 10min, true}, use));
+  CHECK_FALSE(change_due(Wakefulness::awake, {{}, 10min, false}, use));
+  CHECK_FALSE(change_due(Wakefulness::paused, {30s, {}, false}, use));
+  use.connections = 1;
+  CHECK_FALSE(change_due(Wakefulness::awake, {30s, 10min, false}, use));
+  CHECK(change_due(Wakefulness::paused, {30s, 10min, false}, use));  // somebody had it pause all the same
+}
+
+TEST_CASE("why it is awake: the strongest reason") {
+  Use use;
+  CHECK(why_awake({}, use).empty());
+  use.activity = "programs use the disk";
+  CHECK(why_awake({}, use) == "programs use the disk");
+  use.connections = 1;
+  CHECK(why_awake({}, use) == "a connection is open");
+  use.connections = 2;
+  CHECK(why_awake({}, use) == "2 connections are open");
+  CHECK(why_awake({{}, {}, true}, use) == "pinned");
+}
