@@ -55,8 +55,8 @@ asio::awaitable<void> Fleet::save_behind(EntryPtr entry, std::shared_ptr<Saving>
   auto done = co_await entry->machine.copy_memory(saving);
   const Turns::Turn turn = co_await entry->turns.take();
   if (entry->saving != saving) co_return;  // it woke, or was ended
-  entry->saving.reset();
   if (done) done = co_await entry->machine.finish_saving(saving);
+  entry->saving.reset();
   if (done) {
     enter(*entry, Phase::asleep);
   } else {
