@@ -52,7 +52,7 @@ class World:
     def configure(self, templates, pool):
         """For the next daemon: disk space for templates, and how many machines are kept ready."""
         with open(f"{self.home}/.config/sprite/config.yaml", "w") as file:
-            file.write(f"memory_dir: {self.memory}\ntemplates: {templates}\npool: {pool}\nsprite:\n  memory: 512MiB\n")
+            file.write(f"memory_dir: {self.memory}\ntemplates: {templates}\npool: {pool}\nsprite:\n  memory: 512MiB\nsleep:\n  after: never\n")
 
     def run(self, *words, data=None):
         ran = subprocess.run([self.program, *words], env=self.environment, input=data, stdin=None if data else subprocess.DEVNULL,
