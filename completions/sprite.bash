@@ -13,7 +13,7 @@ _sprite() {
   if [[ $previous == -s || $previous == --sprite ]]; then
     words=$(sprite daemon status >/dev/null 2>&1 && sprite list 2>/dev/null </dev/null)
   elif [[ -z $first ]]; then
-    words='api checkpoint completion config console create daemon destroy doctor env exec export fork gc help image import info list logs recover restart restore sessions sleep start stop url usage use version wake --sprite --org --json --no-color --help --version'
+    words='api checkpoint completion config console create daemon destroy doctor env exec export fork gc help image import info list logs pin recover restart restore sessions sleep start stop unpin url usage use version wake --sprite --org --json --no-color --help --version'
   elif [[ $current == -* ]]; then
     case $verb in
     'create') words='-s --sprite -o --org --json --no-color -h --help --skip-console --label --memory --cpus --vcpus --image --from' ;;
@@ -25,10 +25,12 @@ _sprite() {
     'restart') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'sleep') words='-s --sprite -o --org --json --no-color -h --help --deep --cold' ;;
     'wake') words='-s --sprite -o --org --json --no-color -h --help' ;;
+    'pin') words='-s --sprite -o --org --json --no-color -h --help' ;;
+    'unpin') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'destroy') words='-s --sprite -o --org --json --no-color -h --help -f --force' ;;
     'url') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'url update') words='-s --sprite -o --org --json --no-color -h --help -a --auth' ;;
-    'config update') words='-s --sprite -o --org --json --no-color -h --help --url-auth --private-access --label --clear-labels' ;;
+    'config update') words='-s --sprite -o --org --json --no-color -h --help --url-auth --private-access --label --clear-labels --sleep-after --sleep-deep-after' ;;
     'exec') words='-s --sprite -o --org --no-color -h --help -d --dir -e --env -t --tty --file --detachable --id --http-post' ;;
     'console') words='-s --sprite -o --org --no-color -h --help' ;;
     'sessions list') words='-s --sprite -o --org --json --no-color -h --help' ;;
