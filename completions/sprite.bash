@@ -81,7 +81,7 @@ _sprite() {
     image) words='build export import info list remove' ;;
     sessions) words='attach kill list' ;;
     url) words='update' ;;
-    use|destroy|info|start|stop|restart|sleep|wake|logs|fork|export|usage|recover) words=$(sprite daemon status >/dev/null 2>&1 && sprite list 2>/dev/null </dev/null) ;;
+    use|destroy|info|start|stop|restart|sleep|wake|pin|unpin|logs|fork|export|usage|recover) words=$(sprite daemon status >/dev/null 2>&1 && sprite list 2>/dev/null </dev/null) ;;
     esac
   fi
   COMPREPLY=($(compgen -W "$words" -- "$current"))

@@ -23,7 +23,7 @@ namespace sprite::agent {
 namespace {
 
 constexpr std::chrono::seconds programs_grace{2}, start_limit{60}, restart_wait_limit{15}, retry_after{5},
-    frozen_max{5}, held_max{5}, freezing_max{2}, host_keys_limit{20};
+    frozen_max{5}, held_max{15}, freezing_max{2}, host_keys_limit{20};
 constexpr std::chrono::minutes trim_every{5}, check_limit{30};
 constexpr int failures_before_failed = 3;
 constexpr auto host_key = "/etc/ssh/ssh_host_ed25519_key";
@@ -426,6 +426,10 @@ asio::awaitable<Result<>> VirtualMachine::hold_programs() {
   });
   Result<> written;
   if (mounted_) written = co_await blocking(write_dirty);
+  if (!written) {
+    hold_timer_.cancel();
+    CO_TRY(set_container_frozen(false));
+  }
   co_return written;
 }
 

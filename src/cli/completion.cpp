@@ -95,7 +95,7 @@ _sprite() {
 @options@    esac
   elif [[ $verb == "$first" ]]; then
     case $first in
-@second@    use|destroy|info|start|stop|restart|sleep|wake|logs|fork|export|usage|recover) words=$(@names@) ;;
+@second@    use|destroy|info|start|stop|restart|sleep|wake|pin|unpin|logs|fork|export|usage|recover) words=$(@names@) ;;
     esac
   fi
   COMPREPLY=($(compgen -W "$words" -- "$current"))
@@ -159,7 +159,7 @@ _sprite() {
   fi
   if [[ $verb == $first && $words[CURRENT] != -* ]]; then
     case $first in
-@second@    use|destroy|info|start|stop|restart|sleep|wake|logs|fork|export|usage|recover) compadd -- ${(f)"$(@names@)"}; return ;;
+@second@    use|destroy|info|start|stop|restart|sleep|wake|pin|unpin|logs|fork|export|usage|recover) compadd -- ${(f)"$(@names@)"}; return ;;
     esac
     if (($#commands)); then _describe command commands; return; fi
   fi

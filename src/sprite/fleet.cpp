@@ -145,8 +145,8 @@ void Fleet::load(const Path& folder) {
   const bool damaged = !record;
   auto entry = std::make_shared<Entry>(host_, damaged ? record_of_damaged(folder) : *std::move(record));
   entries_[entry->record.name] = entry;
-  const std::string vm_id = entry->machine.vm_id();
-  entry->lacks_disk = is_there(host_.vm_dir(vm_id)) && !hidden_vms::is_hidden(host_, vm_id);
+  if (hidden_vms::is_hidden(host_, entry->machine.vm_id())) entry->record.vm_id.reset();  // it never became its own
+  entry->lacks_disk = is_there(host_.vm_dir(entry->machine.vm_id()));
   if (damaged) {
     entry->damage = std::move(record).error().within("its record cannot be read");
     entry->damage->hint = "put '" + folder.string() +
@@ -187,8 +187,10 @@ asio::awaitable<void> Fleet::go_on_with_machines() {
     asio::co_spawn(host_.executor(), go_on(shared_from_this(), entry, there, turn), asio::detached);
   }
   served.clear();
-  for (const std::string& id : *ids)
-    if (!is_of_sprite(id) && !hidden_vms::is_hidden(host_, id)) left_over_.push_back(id);
+  const bool knows_all =
+      std::ranges::none_of(entries_, [](const auto& each) { return each.second->damage.has_value(); });
+  for (const std::string& id : *ids)  // a damaged sprite's may be any of them
+    if (knows_all && !is_of_sprite(id) && !hidden_vms::is_hidden(host_, id)) left_over_.push_back(id);
   for (const std::string& id : left_over_) {
     auto end = [this, id](vm::Hypervisor& machines) { return hidden_vms::end(host_, machines, id); };
     const auto ended = co_await host_.with_hypervisor("ending a machine", end);
@@ -452,6 +454,17 @@ asio::awaitable<Result<>> Fleet::bring_up(EntryPtr entry) {
     auto served = co_await on_pool(host_.pool(), serve);
     if (!served) co_return part_missing(std::move(served).error());
     entry->lacks_disk = false;
+  }
+  if (entry->machine.on()) {
+    const auto state = co_await entry->machine.vm_state();
+    const bool stands = state && *state == vm::State::paused;
+    if (stands && !entry->machine.has_memory()) {
+      auto resumed = co_await resume(entry);
+      if (resumed) co_return *std::move(resumed);
+    }
+    if (stands && entry->machine.has_memory()) {
+      CO_TRY(co_await entry->machine.cut_power());  // it never ran since its memory was saved
+    }
   }
   if (entry->machine.on()) {
     auto adopted = co_await entry->machine.adopt();

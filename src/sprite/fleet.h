@@ -130,7 +130,7 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   /// the disk, the longest idle first.
   asio::awaitable<void> make_room(EntryPtr entry);
   bool lacks_room(const Entry& entry) const;
-  asio::awaitable<EntryPtr> longest_idle(EntryPtr except);
+  asio::awaitable<EntryPtr> longest_idle(std::vector<EntryPtr> except);
   asio::awaitable<bool> put_on_disk_for(EntryPtr victim, EntryPtr entry);
   asio::awaitable<Result<>> start_machine(EntryPtr entry, std::optional<Blank> blank, DiskOf disk,
                                           std::string note = "");

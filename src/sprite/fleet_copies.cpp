@@ -52,6 +52,12 @@ Result<std::vector<Path>> volumes_in(const Path& sprites) {
   return found;
 }
 
+void take_sleep_settings(Record& copy, const Record& of) {
+  copy.sleep_after = of.sleep_after;
+  copy.sleep_deep_after = of.sleep_deep_after;
+  copy.pinned = of.pinned;
+}
+
 Error must_be_absolute(const std::string& path) {
   return Error{Error::Kind::invalid, "the path '" + path + "' does not begin with '/'"};
 }
@@ -74,6 +80,7 @@ asio::awaitable<Result<>> Fleet::fork_folder(EntryPtr entry, std::string from) {
   const auto [name, id] = parse_source(from);
   CO_TRY_LET(const Claim source, co_await claim(name));
   CO_TRY(co_await rouse(source.entry));
+  take_sleep_settings(entry->record, source.entry->record);
   std::optional<std::int64_t> number;
   if (!id.empty()) {
     CO_TRY_LET(const store::History all, co_await history(source.entry));
@@ -143,6 +150,7 @@ asio::awaitable<Result<wire::Sprite>> Fleet::import_from(wire::ImportRequest req
   auto made_record = new_record(wanted);
   if (!made_record) co_return std::move(made_record).error().within(doing);
   Record record = *std::move(made_record);
+  take_sleep_settings(record, *exported);
   auto entry = std::make_shared<Entry>(host_, std::move(record));
   entry->phase = Phase::creating;
   entries_[entry->record.name] = entry;

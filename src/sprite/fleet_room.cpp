@@ -22,21 +22,24 @@ bool Fleet::lacks_room(const Entry& entry) const {
 }
 
 asio::awaitable<void> Fleet::make_room(EntryPtr entry) {
+  std::vector<EntryPtr> except{entry};  // and those that could not make any
   while (lacks_room(*entry)) {
     const bool gave_up = co_await blanks_.give_up();
     if (gave_up) continue;
-    const EntryPtr victim = co_await longest_idle(entry);
+    const EntryPtr victim = co_await longest_idle(except);
     if (!victim) co_return;
     const bool made = co_await put_on_disk_for(victim, entry);
-    if (!made) co_return;
+    if (!made) except.push_back(victim);
   }
 }
 
 /// Paused ones before those that run; null if there is none.
-asio::awaitable<Fleet::EntryPtr> Fleet::longest_idle(EntryPtr except) {
+asio::awaitable<Fleet::EntryPtr> Fleet::longest_idle(std::vector<EntryPtr> except) {
   std::vector<EntryPtr> paused, running;
   for (const auto& [name, entry] : entries_) {
-    if (entry == except || entry->use.connections > 0 || sleep_rules(entry->record).pinned) continue;
+    if (std::ranges::find(except, entry) != except.end() || entry->use.connections > 0 ||
+        sleep_rules(entry->record).pinned)
+      continue;
     if (entry->phase == Phase::paused) paused.push_back(entry);
     if (entry->phase == Phase::running) running.push_back(entry);
   }

@@ -80,7 +80,10 @@ asio::awaitable<std::optional<Result<>>> Fleet::resume(EntryPtr entry) {
   }
   Error error = std::move(resumed).error();
   error.hint = "run `sprite restart " + entry->record.name + "`";
-  enter(*entry, Phase::running, "its agent does not answer: " + error.what);
+  const auto state = co_await entry->machine.vm_state();
+  const bool stands = state && *state == vm::State::paused;  // the next touch tries again
+  enter(*entry, stands ? Phase::paused : Phase::running,
+        (stands ? "did not go on: " : "its agent does not answer: ") + error.what);
   co_return std::optional<Result<>>(std::move(error));
 }
 

@@ -35,7 +35,7 @@ asio::awaitable<std::optional<Blank>> Fleet::take_blank(EntryPtr entry) {
     co_return *std::move(blank);
   }
   log::warning("sprite '{}' boots: {}", entry->record.name, log::one_line(blank.error()));
-  if (blank.error().kind == Error::Kind::corrupt) co_await templates_.remove(of, blank.error());
+  if (is_damage(blank.error())) co_await templates_.remove(of, blank.error());
   co_return std::nullopt;
 }
 
@@ -48,10 +48,11 @@ asio::awaitable<Result<>> Fleet::start_machine(EntryPtr entry, std::optional<Bla
     const auto of = blank->made_of;
     up = co_await entry->machine.power_on_from(*std::move(blank), disk);
     if (!up) log::warning("sprite '{}' boots: {}", entry->record.name, log::one_line(up.error()));
-    if (!up && up.error().kind == Error::Kind::corrupt) co_await templates_.remove(of, up.error());
+    if (!up && is_damage(up.error())) co_await templates_.remove(of, up.error());
   }
   const bool went_on = up.has_value();
-  if (!up) up = co_await boot(entry);
+  const bool may_boot = !entry->machine.on();  // else what went on is there still, perhaps on the template's disk
+  if (!up && may_boot) up = co_await boot(entry);
   if (up) {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
     log::info("sprite '{}' {} in {:.2f} s", entry->record.name, went_on ? "went on from its template" : "booted",
@@ -96,7 +97,7 @@ asio::awaitable<Result<Woken>> Fleet::wake_from_disk(EntryPtr entry) {
     co_await blanks_.discard(*std::move(blank));
   }
   if (!woken) {
-    enter(*entry, Phase::asleep, "did not wake: " + woken.error().what);
+    enter(*entry, entry->machine.has_memory() ? Phase::asleep : Phase::stopped, "did not wake: " + woken.error().what);
   } else if (woken->from == Woken::From::memory) {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
     log::info("sprite '{}' woke in {:.2f} s{}", entry->record.name, took.count(), had_blank ? ", in a blank" : "");

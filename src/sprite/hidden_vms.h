@@ -2,8 +2,9 @@
 /// Hidden VMs: those that are nobody's. Blanks wait to become a sprite's, others are there to make a template of.
 ///
 /// The folder of such a VM holds a mark, which is there before anything else of it and goes either with all of it or
-/// when the VM has become a sprite's: its agent has acknowledged its new identity. So whatever was killed in between, a
-/// mark names exactly what is left over; a VM that has one never serves anybody, whatever a sprite's record says.
+/// when the VM has become a sprite's: its agent has acknowledged its new identity, or, in a wake, before the saved
+/// memory is used up. So whatever was killed in between, a mark names exactly what is left over; a VM that has one
+/// never serves anybody, whatever a sprite's record says.
 #include <vector>
 
 #include "sprite/host.h"

@@ -20,15 +20,18 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto hold_limit = 1s;
+constexpr auto sign_of_life_limit = 1s;
+constexpr auto hold_limit = 10s;  // most of it may go by writing what the guest has not written yet
 constexpr auto go_on_limit = 10s, greet_limit = 20s;
 constexpr auto pause_limit = 75s;  // QEMU waits a minute for a disk that is away
 constexpr auto save_limit = 60s, wake_limit = 90s;
+constexpr std::uint64_t slowest_disk_bytes_per_s = 20 * MiB;
 
 /// Everything about a wake that blocks. A blank is there already, its RAM that of a template, and hidden until it is
 /// the sprite's.
 struct Wake {
   Host& host;
+  std::shared_ptr<std::atomic<bool>> given_up;  ///< Nobody waits for it any more; the saved memory stays then.
   Path memory{};
   bool into_blank = false;
   vm::MachineSpec spec{};
@@ -59,24 +62,24 @@ struct Wake {
   Result<> load(vm::Hypervisor& hypervisor, const vm::MemoryImage& image) const {
     if (into_blank) {
       TRY(vm::empty_memory_file(spec.memory_file));
-      TRY(vm::fill_memory(image, spec.memory_file, never_));
+      TRY(vm::fill_memory(image, spec.memory_file, *given_up));
     } else {
       TRY(start(hypervisor, image));
     }
     TRY(hypervisor.load(spec.id, image.state()));
     // As long as it is saved, a VM that stands still is taken for one that never ran.
     if (into_blank) TRY(hidden_vms::hand_over(host, spec.id));
+    if (*given_up) return Error{Error::Kind::busy, "the wake was given up"};
     TRY(vm::consume_memory_image(memory));
     return hypervisor.resume(spec.id);
   }
 
   Result<> start(vm::Hypervisor& hypervisor, const vm::MemoryImage& image) const {
     ::unlink(spec.memory_file.c_str());
-    std::atomic<bool> cancelled = false;
     TRY(vm::make_memory_file(spec.memory_file, spec.memory_bytes));
-    auto filling = std::async(std::launch::async, [&] { return vm::fill_memory(image, spec.memory_file, cancelled); });
+    auto filling = std::async(std::launch::async, [&] { return vm::fill_memory(image, spec.memory_file, *given_up); });
     const auto started = hypervisor.start_waiting(spec);
-    if (!started) cancelled = true;
+    if (!started) *given_up = true;
     const auto filled = filling.get();
     TRY(started);
     return filled;
@@ -89,16 +92,19 @@ struct Wake {
     for (const std::string& cause : why.because) text += ": " + cause;
     return Woken{Woken::From::refused, std::move(text)};
   }
-
-  static inline const std::atomic<bool> never_ = false;
 };
 
 }  // namespace
 
+asio::awaitable<Result<>> Machine::hold() {
+  CO_TRY_LET(Stream first, open_stream());
+  CO_TRY(co_await agent_client::status(std::move(first), sign_of_life_limit));
+  CO_TRY_LET(Stream second, open_stream());
+  co_return co_await agent_client::hold(std::move(second), hold_limit);
+}
+
 asio::awaitable<Result<>> Machine::pause() {
-  if (auto stream = open_stream()) {
-    (void)co_await agent_client::hold(*std::move(stream), hold_limit);  // one that does not answer sleeps all the same
-  }
+  (void)co_await hold();  // one that does not answer sleeps all the same
   auto pause = [id = vm_id()](vm::Hypervisor& hypervisor) { return hypervisor.pause(id); };
   auto paused = co_await host_.with_hypervisor("pausing the machine", pause, pause_limit);
   if (paused) co_return paused;
@@ -179,6 +185,11 @@ asio::awaitable<Result<>> Machine::finish_saving(std::shared_ptr<Saving> saving)
   CO_TRY(co_await on_pool(host_.pool(), publish));
   auto ended = co_await cut_power();
   if (ended) co_return ended;
+  const bool gone = co_await has_ended();
+  if (gone) {
+    co_await let_go();
+    co_return Result<>{};
+  }
   auto forget = [directory = memory_directory()] { return vm::consume_memory_image(directory); };
   CO_TRY(co_await on_pool(host_.pool(), forget));  // the machine is there still, and may go on
   co_return ended;
@@ -186,7 +197,8 @@ asio::awaitable<Result<>> Machine::finish_saving(std::shared_ptr<Saving> saving)
 
 asio::awaitable<Result<Woken>> Machine::wake(std::optional<Blank> blank) {
   CO_TRY(co_await host_.hypervisor());
-  Wake wake{.host = host_, .memory = memory_directory(), .into_blank = blank.has_value()};
+  const auto given_up = std::make_shared<std::atomic<bool>>(false);
+  Wake wake{.host = host_, .given_up = given_up, .memory = memory_directory(), .into_blank = blank.has_value()};
   if (blank) disk_ = std::move(blank->disks);
   auto serve = [this, &wake]() -> Result<> {
     TRY_LET(wake.spec, machine_spec());
@@ -201,7 +213,9 @@ asio::awaitable<Result<Woken>> Machine::wake(std::optional<Blank> blank) {
     (void)co_await cut_power();  // a blank
     co_return served.error();
   }
-  auto woken = co_await host_.with_hypervisor("waking the machine", wake, wake_limit);
+  const auto limit = wake_limit + std::chrono::seconds(record_.memory_bytes / slowest_disk_bytes_per_s);
+  auto woken = co_await host_.with_hypervisor("waking the machine", wake, limit);
+  *given_up = true;
   auto tidy = [directory = memory_directory()] { return vm::remove_memory_remnants(directory); };
   if (woken && woken->from == Woken::From::memory) {
     if (auto greeted = co_await greet(); !greeted) {
@@ -209,7 +223,7 @@ asio::awaitable<Result<Woken>> Machine::wake(std::optional<Blank> blank) {
       woken = Woken{Woken::From::refused, "its agent did not answer: " + greeted.error().what};
     }
   } else if (!woken) {
-    co_await let_go();
+    (void)co_await cut_power();  // the first failure is the one to tell
   }
   asio::post(host_.pool(), [tidy] { (void)tidy(); });  // else the next start of the daemon does
   co_return woken;

@@ -80,6 +80,11 @@ Result<vm::MachineSpec> Templates::spec_of(const TemplateKind& kind, const std::
 
 // Finding.
 
+bool is_damage(const Error& error) {
+  return error.kind == Error::Kind::corrupt || error.kind == Error::Kind::invalid ||
+         error.kind == Error::Kind::not_found;
+}
+
 asio::awaitable<std::shared_ptr<const Template>> Templates::find(TemplateKind kind) {
   if (host_.options().template_budget_bytes == 0) co_return nullptr;
   if (const auto found = loaded_.find(kind); found != loaded_.end()) {
@@ -88,16 +93,19 @@ asio::awaitable<std::shared_ptr<const Template>> Templates::find(TemplateKind ki
   }
   auto hypervisor = co_await host_.hypervisor();
   if (!hypervisor) co_return nullptr;  // whoever starts a machine meets and tells the same error
+  const Turns::Turn turn = co_await finding_.take();
+  if (const auto found = loaded_.find(kind); found != loaded_.end()) co_return found->second;
   auto look = [this, kind, machines = *hypervisor]() -> Result<std::shared_ptr<const Template>> {
     if (::access(folder_of(kind).c_str(), F_OK) != 0) return std::shared_ptr<const Template>();
     auto loaded = load(*machines, kind);  // asks it nothing that could hang
     if (loaded) note_use(folder_of(kind));
-    if (!loaded) TRY(remove_tree(folder_of(kind)));
+    if (!loaded && is_damage(loaded.error())) TRY(remove_tree(folder_of(kind)));
     return loaded;
   };
   auto found = co_await on_pool(host_.pool(), look);
   if (!found) {
-    log::warning("template {} is removed: {}", name_of(kind), log::one_line(found.error()));
+    log::warning("template {} is {}: {}", name_of(kind), is_damage(found.error()) ? "removed" : "not used",
+                 log::one_line(found.error()));
     co_return nullptr;
   }
   if (*found) loaded_[kind] = *found;

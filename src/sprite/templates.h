@@ -34,6 +34,9 @@ struct Template {
   std::int64_t cut = 0;                   ///< The checkpoint of it that goes with the memory.
 };
 
+/// Whether an error says that a template is at fault, not the moment.
+bool is_damage(const Error& error);
+
 class Templates {
  public:
   explicit Templates(Host& host) : host_(host) {}
@@ -69,7 +72,7 @@ class Templates {
   std::set<TemplateKind> being_made_;
   std::map<TemplateKind, std::chrono::steady_clock::time_point> failed_;
   std::chrono::steady_clock::time_point last_use_{};
-  Turns making_;  // one at a time
+  Turns making_, finding_;  // one at a time
   std::atomic<bool> closing_ = false;
 };
 

@@ -2,6 +2,7 @@
 # tiny_guest.sh OUTPUT: makes an initramfs of busybox and the host kernel's virtio modules. The guest runs each line that
 # arrives on the port sprite.channel with sh, and answers with the output and a line "<done STATUS>".
 set -eu
+PATH=$PATH:/usr/sbin:/sbin   # where modprobe is, also for ordinary users
 output=$1
 kernel=$(ls /boot/vmlinuz-*-cloud-amd64 | sort -V | tail -n 1)
 version=${kernel#/boot/vmlinuz-}
@@ -12,6 +13,7 @@ cp "$(command -v busybox)" "$root/bin/busybox"
 for module in virtio_pci virtio_blk virtio_net virtio_console virtio_balloon virtio-rng ext4 af_packet; do
   modprobe --set-version "$version" --show-depends "$module" 2>/dev/null | sed -n 's/^insmod \([^ ]*\).*/\1/p'
 done | awk '!seen[$0]++' > "$root/modules.list"
+[ -s "$root/modules.list" ] || { echo "no virtio modules of $version: run \`make deps\`" >&2; exit 1; }
 while read -r file; do cp "$file" "$root/modules/"; done < "$root/modules.list"
 sed -i 's,.*/,/modules/,' "$root/modules.list"
 cat > "$root/init" <<'EOF'
