@@ -301,11 +301,11 @@ std::string exec_target(const ExecRequest& request) {
   if (!request.directory.empty()) add("dir", request.directory);
   for (const std::string& pair : request.environment) add("env", pair);
   add("stdin", "true");
+  if (request.detachable) add("detachable", "true");
   if (!request.tty) return target;
   add("tty", "true");
   add("cols", std::to_string(request.size.columns));
   add("rows", std::to_string(request.size.rows));
-  if (request.detachable) add("detachable", "true");
   return target;
 }
 

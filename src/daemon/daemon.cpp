@@ -125,7 +125,7 @@ Result<> log_to_file(const settings::Settings& settings) {
 Result<> serve(const settings::Settings& settings, const Options& options, Report& report) {
   asio::io_context loop(1);
   asio::signal_set ends(loop, SIGTERM, SIGINT, SIGHUP);
-  TRY_LET(const FileLock lock, claim(settings));
+  TRY_LET(const Instance instance, claim(settings));
   if (options.detached) {
     TRY(log_to_file(settings));
   }

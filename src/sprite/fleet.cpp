@@ -100,6 +100,11 @@ std::uint64_t bytes_on_disk(const Path& folder) {
   return bytes;
 }
 
+Result<> check_labels(const std::vector<std::string>& labels) {
+  if (std::ranges::all_of(labels, is_one_line)) return {};
+  return Error{Error::Kind::invalid, "a label is one line of text, without control characters"};
+}
+
 }  // namespace
 
 Error no_such_sprite(const std::string& name) {
@@ -349,6 +354,7 @@ Result<Record> Fleet::new_record(const wire::CreateRequest& request) const {
                  "choose another name, or use it: `sprite console -s " + request.name + "`",
                  {}};
   TRY_LET(const image::Image image, host_.images().find(request.image.value_or(host_.options().default_image)));
+  TRY(check_labels(request.labels));
   Record record;
   record.id = "sprite-" + random_uuid();
   record.name = request.name;
@@ -556,7 +562,10 @@ asio::awaitable<Result<wire::Sprite>> Fleet::update(std::string name, wire::Upda
   Record record = entry->record;
   if (request.url_settings) record.url_settings = *request.url_settings;
   if (request.clear_labels) record.labels.clear();
-  if (request.labels) record.labels = *request.labels;
+  if (request.labels) {
+    CO_TRY(check_labels(*request.labels));
+    record.labels = *request.labels;
+  }
   CO_TRY(set_sleep_time(record.sleep_after, request.sleep_after));
   CO_TRY(set_sleep_time(record.sleep_deep_after, request.sleep_deep_after));
   if (request.pinned) record.pinned = request.pinned;

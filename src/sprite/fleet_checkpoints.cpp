@@ -49,6 +49,9 @@ asio::awaitable<Result<Checkpointed>> Fleet::checkpoint(std::string name, std::s
   if (comment.size() > comment_bytes_max) {
     co_return Error(Error::Kind::invalid, "a comment may have at most 4096 bytes");
   }
+  if (!is_one_line(comment)) {
+    co_return Error(Error::Kind::invalid, "a comment is one line of text, without control characters");
+  }
   CO_TRY_LET(const Claim claimed, co_await claim(name));
   CO_TRY(co_await rouse(claimed.entry));
   CO_TRY_LET(const store::History before, co_await history(claimed.entry));

@@ -1,6 +1,7 @@
 #include "sprite/record.h"
 
 #include <unistd.h>
+#include <algorithm>
 
 #include <boost/describe/class.hpp>
 #include <boost/json/parse.hpp>
@@ -68,6 +69,10 @@ Result<> save_last_running(const Path& sprite_dir, const std::string& time) {
       "update record set value = json_set(value, '$.last_running_at', ?1) where name = 'sprite' and "
       "coalesce(json_extract(value, '$.last_running_at'), '') < ?1",
       {std::string_view(time)});
+}
+
+bool is_one_line(std::string_view text) {
+  return std::ranges::none_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; });
 }
 
 }  // namespace sprite

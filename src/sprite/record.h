@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/file.h"
@@ -46,5 +47,8 @@ Result<> save_last_running(const Path& sprite_dir, const std::string& time);
 std::string to_json(const Record& record);
 /// Errors: corrupt.
 Result<Record> record_from_json(std::string_view text);
+
+/// Whether a text for people has nothing in it that a terminal obeys, nor a line's end.
+bool is_one_line(std::string_view text);
 
 }  // namespace sprite

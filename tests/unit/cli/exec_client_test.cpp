@@ -135,7 +135,7 @@ TEST_CASE("an exec's target carries its command, encoded, and its mode") {
         "/v1/sprites/box/exec?cmd=sh&cmd=-c&cmd=echo%20a%26b%3Dc&dir=%2Ftmp&env=A%3D1%202&stdin=true");
   request.tty = request.detachable = true;
   request.size = {100, 30};
-  CHECK(exec_target(request).ends_with("&stdin=true&tty=true&cols=100&rows=30&detachable=true"));
+  CHECK(exec_target(request).ends_with("&stdin=true&detachable=true&tty=true&cols=100&rows=30"));
   request.session_id = "a b";
   CHECK(exec_target(request) == "/v1/sprites/box/exec/a%20b");
 }

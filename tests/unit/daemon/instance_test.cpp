@@ -43,6 +43,23 @@ TEST_CASE("one process is the daemon; the next one learns which") {
   CHECK(daemon::claim(settings));
 }
 
+TEST_CASE("a data directory has one daemon, whatever runtime directories there are") {
+  const test::TemporaryDirectory directory;
+  const settings::Settings settings = settings_in(directory);
+  settings::Settings elsewhere = settings;
+  elsewhere.runtime_dir = directory / "elsewhere" / "sprite";
+  std::filesystem::create_directory(directory / "elsewhere");
+  {
+    const auto first = daemon::claim(settings);
+    REQUIRE(first);
+    const auto second = daemon::claim(elsewhere, 0ms);
+    REQUIRE_FALSE(second);
+    CHECK(second.error().kind == Error::Kind::busy);
+    CHECK(second.error().what.find((directory / "run").string()) != std::string::npos);
+  }
+  CHECK(daemon::claim(elsewhere));
+}
+
 TEST_CASE("a daemon on its way down is awaited, one that answers is not") {
   const test::TemporaryDirectory directory;
   const settings::Settings settings = settings_in(directory);
@@ -51,7 +68,7 @@ TEST_CASE("a daemon on its way down is awaited, one that answers is not") {
   SUBCASE("down") {
     std::thread ends([held = *std::move(first)]() mutable {
       std::this_thread::sleep_for(50ms);
-      const FileLock released = std::move(held);
+      const daemon::Instance released = std::move(held);
     });
     CHECK(daemon::claim(settings, 10s));
     ends.join();
