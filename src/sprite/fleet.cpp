@@ -607,7 +607,9 @@ asio::awaitable<Result<Stream>> Fleet::connect(std::string name) {
   touch(*entry);
   if (entry->phase == Phase::running && entry->machine.reachable()) {
     const auto answers = co_await entry->machine.answers();
-    if (entry->phase == Phase::running && entry->machine.reachable()) {
+    bool ended = false;
+    if (!answers) ended = co_await entry->machine.has_ended();  // which the channel may not have told yet
+    if (!ended && entry->phase == Phase::running && entry->machine.reachable()) {
       if (answers) co_return in_use(entry, entry->machine.open_stream());
       co_return Error{Error::Kind::unavailable,
                       "sprite '" + name + "' does not answer",
