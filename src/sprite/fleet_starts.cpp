@@ -35,7 +35,7 @@ asio::awaitable<std::optional<Blank>> Fleet::take_blank(EntryPtr entry) {
     co_return *std::move(blank);
   }
   log::warning("sprite '{}' boots: {}", entry->record.name, log::one_line(blank.error()));
-  if (is_damage(blank.error())) co_await templates_.remove(of, blank.error());
+  if (blank.error().kind == Error::Kind::corrupt) co_await templates_.remove(of, blank.error());
   co_return std::nullopt;
 }
 
@@ -48,7 +48,7 @@ asio::awaitable<Result<>> Fleet::start_machine(EntryPtr entry, std::optional<Bla
     const auto of = blank->made_of;
     up = co_await entry->machine.power_on_from(*std::move(blank), disk);
     if (!up) log::warning("sprite '{}' boots: {}", entry->record.name, log::one_line(up.error()));
-    if (!up && is_damage(up.error())) co_await templates_.remove(of, up.error());
+    if (!up && up.error().kind == Error::Kind::corrupt) co_await templates_.remove(of, up.error());
   }
   const bool went_on = up.has_value();
   const bool may_boot = !entry->machine.on();  // else what went on is there still, perhaps on the template's disk

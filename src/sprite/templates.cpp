@@ -50,6 +50,12 @@ std::uint64_t bytes_on_disk(const Path& path) {
   return bytes;
 }
 
+/// Whether what load() says is the template's fault, not the moment's.
+bool is_damage(const Error& error) {
+  return error.kind == Error::Kind::corrupt || error.kind == Error::Kind::invalid ||
+         error.kind == Error::Kind::not_found;
+}
+
 }  // namespace
 
 /// What a template in the making consists of.
@@ -79,11 +85,6 @@ Result<vm::MachineSpec> Templates::spec_of(const TemplateKind& kind, const std::
 }
 
 // Finding.
-
-bool is_damage(const Error& error) {
-  return error.kind == Error::Kind::corrupt || error.kind == Error::Kind::invalid ||
-         error.kind == Error::Kind::not_found;
-}
 
 asio::awaitable<std::shared_ptr<const Template>> Templates::find(TemplateKind kind) {
   if (host_.options().template_budget_bytes == 0) co_return nullptr;

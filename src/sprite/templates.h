@@ -34,9 +34,6 @@ struct Template {
   std::int64_t cut = 0;                   ///< The checkpoint of it that goes with the memory.
 };
 
-/// Whether an error says that a template is at fault, not the moment.
-bool is_damage(const Error& error);
-
 class Templates {
  public:
   explicit Templates(Host& host) : host_(host) {}
