@@ -18,21 +18,21 @@ using MutableByteView = std::span<std::byte>;
 constexpr std::uint64_t KiB = 1024, MiB = 1024 * KiB, GiB = 1024 * MiB;
 
 inline ByteView as_bytes(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
-inline std::string_view as_text(ByteView bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
+inline std::string_view as_text(ByteView bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
 /// Reads an unsigned integer at `at`; the caller has checked that it lies inside.
 template <std::unsigned_integral T>
 T load_little(const std::byte* at) {
   T value = 0;
-  for (std::size_t i = 0; i < sizeof(T); ++i) value |= static_cast<T>(static_cast<T>(std::to_integer<T>(at[i])) << (8 * i));
+  for (std::size_t i = 0; i < sizeof(T); ++i)
+    value |= static_cast<T>(static_cast<T>(std::to_integer<T>(at[i])) << (8 * i));
   return value;
 }
 template <std::unsigned_integral T>
 T load_big(const std::byte* at) {
   T value = 0;
-  for (std::size_t i = 0; i < sizeof(T); ++i) value = static_cast<T>(static_cast<T>(value << 7 << 1) | std::to_integer<T>(at[i]));
+  for (std::size_t i = 0; i < sizeof(T); ++i)
+    value = static_cast<T>(static_cast<T>(value << 7 << 1) | std::to_integer<T>(at[i]));
   return value;
 }
 template <std::unsigned_integral T>

@@ -18,10 +18,14 @@ struct Row {
 };
 
 constexpr std::array table{
-    Row{Error::Kind::not_found, "not_found", 1, 404}, Row{Error::Kind::exists, "exists", 1, 409},
-    Row{Error::Kind::busy, "busy", 1, 409},           Row{Error::Kind::invalid, "invalid", 2, 400},
-    Row{Error::Kind::denied, "denied", 1, 403},       Row{Error::Kind::no_space, "no_space", 1, 507},
-    Row{Error::Kind::unavailable, "unavailable", 1, 503}, Row{Error::Kind::corrupt, "corrupt", 1, 500},
+    Row{Error::Kind::not_found, "not_found", 1, 404},
+    Row{Error::Kind::exists, "exists", 1, 409},
+    Row{Error::Kind::busy, "busy", 1, 409},
+    Row{Error::Kind::invalid, "invalid", 2, 400},
+    Row{Error::Kind::denied, "denied", 1, 403},
+    Row{Error::Kind::no_space, "no_space", 1, 507},
+    Row{Error::Kind::unavailable, "unavailable", 1, 503},
+    Row{Error::Kind::corrupt, "corrupt", 1, 500},
     Row{Error::Kind::internal, "internal", 1, 500},
 };
 

@@ -75,8 +75,10 @@ Result<> make_private_directory(const Path& path) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) return system_error("cannot look at directory " + quoted(path));
   if (!S_ISDIR(info.st_mode) || info.st_uid != ::geteuid() || (info.st_mode & 0077) != 0)
-    return Error{Error::Kind::denied, "directory " + quoted(path) + " is not private to us",
-                 "remove it if it is not yours, or run `chmod 0700 " + path.string() + "` if it is", {}};
+    return Error{Error::Kind::denied,
+                 "directory " + quoted(path) + " is not private to us",
+                 "remove it if it is not yours, or run `chmod 0700 " + path.string() + "` if it is",
+                 {}};
   return {};
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-/// One line per event to standard error, with time and level. Only api, daemon, cli and agent log; the rest return errors.
+/// One line per event to standard error, with time and level. Only api, daemon, cli and agent log; the rest return
+/// errors.
 #include <fmt/format.h>
 
 #include <functional>
@@ -14,8 +15,8 @@ enum class Level { debug, info, warning, error };
 
 /// Lines below `level` are dropped. The default is info.
 void set_level(Level level);
-/// Lines go to `sink` (with their newline, possibly from several threads at once) instead of standard error. To be called
-/// before there are threads.
+/// Lines go to `sink` (with their newline, possibly from several threads at once) instead of standard error. To be
+/// called before there are threads.
 void set_sink(std::function<void(std::string_view line)> sink);
 /// Writes one line; newlines inside `text` become spaces.
 void write(Level level, std::string_view text);

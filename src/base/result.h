@@ -1,5 +1,6 @@
 #pragma once
-/// Result<T>: a value, or the Error that prevented it. TRY and TRY_LET return early; their CO_ twins do so in coroutines.
+/// Result<T>: a value, or the Error that prevented it. TRY and TRY_LET return early; their CO_ twins do so in
+/// coroutines.
 #include <concepts>
 #include <optional>
 #include <type_traits>
@@ -19,8 +20,9 @@ class [[nodiscard]] Result {
   Result() : Result(Error{Error::Kind::internal, "no result was set"}) {}  // Asio's co_spawn needs a default state
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
   template <std::convertible_to<T> U>
-    requires(!std::same_as<std::remove_cvref_t<U>, Result> && !std::same_as<std::remove_cvref_t<U>, Error>)
-  Result(U&& value) : state_(std::in_place_index<0>, std::forward<U>(value)) {}
+  requires(!std::same_as<std::remove_cvref_t<U>, Result> && !std::same_as<std::remove_cvref_t<U>, Error>)
+      Result(U&& value)
+      : state_(std::in_place_index<0>, std::forward<U>(value)) {}
 
   explicit operator bool() const noexcept { return state_.index() == 0; }
   bool has_value() const noexcept { return state_.index() == 0; }
@@ -57,17 +59,17 @@ class [[nodiscard]] Result<void> {
 
 #define TRY_CAT_(a, b) a##b
 #define TRY_CAT(a, b) TRY_CAT_(a, b)
-#define TRY_AS_(tmp, decl, expr, leave) \
-  auto tmp = (expr);                    \
+#define TRY_AS_(tmp, decl, expr, leave)   \
+  auto tmp = (expr);                      \
   if (!tmp) leave std::move(tmp).error(); \
   decl = *std::move(tmp)
-#define TRY_LET(decl, expr) TRY_AS_(TRY_CAT(try_, __COUNTER__), decl, expr, return)
-#define CO_TRY_LET(decl, expr) TRY_AS_(TRY_CAT(try_, __COUNTER__), decl, expr, co_return)
-#define TRY(expr)                                            \
-  do {                                                       \
+#define TRY_LET(decl, expr) TRY_AS_(TRY_CAT(try_, __COUNTER__), decl, expr, return )
+#define CO_TRY_LET(decl, expr) TRY_AS_(TRY_CAT(try_, __COUNTER__), decl, expr, co_return )
+#define TRY(expr)                                                     \
+  do {                                                                \
     if (auto tried = (expr); !tried) return std::move(tried).error(); \
   } while (false)
-#define CO_TRY(expr)                                            \
-  do {                                                          \
+#define CO_TRY(expr)                                                     \
+  do {                                                                   \
     if (auto tried = (expr); !tried) co_return std::move(tried).error(); \
   } while (false)

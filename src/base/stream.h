@@ -45,14 +45,14 @@ class Stream {
   template <class Buffers, class Token>
   auto async_read_some(const Buffers& buffers, Token&& token) {
     return asio::async_initiate<Token, void(boost::system::error_code, std::size_t)>(
-        [this](auto handler, asio::mutable_buffer into) { transport_->read_some(into, share(std::move(handler))); }, token,
-        first<asio::mutable_buffer>(buffers));
+        [this](auto handler, asio::mutable_buffer into) { transport_->read_some(into, share(std::move(handler))); },
+        token, first<asio::mutable_buffer>(buffers));
   }
   template <class Buffers, class Token>
   auto async_write_some(const Buffers& buffers, Token&& token) {
     return asio::async_initiate<Token, void(boost::system::error_code, std::size_t)>(
-        [this](auto handler, asio::const_buffer from) { transport_->write_some(from, share(std::move(handler))); }, token,
-        first<asio::const_buffer>(buffers));
+        [this](auto handler, asio::const_buffer from) { transport_->write_some(from, share(std::move(handler))); },
+        token, first<asio::const_buffer>(buffers));
   }
 
  private:

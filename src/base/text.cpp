@@ -18,12 +18,23 @@ struct Unit {
 };
 
 constexpr std::array size_units{
-    Unit{"", 1},           Unit{"b", 1},           Unit{"k", 1024.0},        Unit{"m", 1048576.0},
-    Unit{"g", 1073741824.0}, Unit{"t", 1099511627776.0}, Unit{"kib", 1024.0},  Unit{"mib", 1048576.0},
-    Unit{"gib", 1073741824.0}, Unit{"tib", 1099511627776.0}, Unit{"kb", 1e3}, Unit{"mb", 1e6},
-    Unit{"gb", 1e9},       Unit{"tb", 1e12},
+    Unit{"", 1},
+    Unit{"b", 1},
+    Unit{"k", 1024.0},
+    Unit{"m", 1048576.0},
+    Unit{"g", 1073741824.0},
+    Unit{"t", 1099511627776.0},
+    Unit{"kib", 1024.0},
+    Unit{"mib", 1048576.0},
+    Unit{"gib", 1073741824.0},
+    Unit{"tib", 1099511627776.0},
+    Unit{"kb", 1e3},
+    Unit{"mb", 1e6},
+    Unit{"gb", 1e9},
+    Unit{"tb", 1e12},
 };
-constexpr std::array duration_units{Unit{"ms", 1}, Unit{"s", 1e3}, Unit{"m", 60e3}, Unit{"h", 3600e3}, Unit{"d", 86400e3}};
+constexpr std::array duration_units{Unit{"ms", 1}, Unit{"s", 1e3}, Unit{"m", 60e3}, Unit{"h", 3600e3},
+                                    Unit{"d", 86400e3}};
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
@@ -69,8 +80,10 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }  // namespace
 
 Result<std::uint64_t> parse_size(std::string_view text) {
-  const Error wrong{Error::Kind::invalid, "'" + std::string(text) + "' is not a size",
-                    "write a number and a unit, such as 4GiB or 512MiB", {}};
+  const Error wrong{Error::Kind::invalid,
+                    "'" + std::string(text) + "' is not a size",
+                    "write a number and a unit, such as 4GiB or 512MiB",
+                    {}};
   const std::string trimmed = trim(text);
   std::string_view rest = trimmed;
   const auto number = rest.empty() ? std::nullopt : take_number(rest);
@@ -94,8 +107,10 @@ std::string format_size(std::uint64_t bytes) {
 }
 
 Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
-  const Error wrong{Error::Kind::invalid, "'" + std::string(text) + "' is not a duration",
-                    "write a number and a unit, such as 30s, 10m or 1h30m", {}};
+  const Error wrong{Error::Kind::invalid,
+                    "'" + std::string(text) + "' is not a duration",
+                    "write a number and a unit, such as 30s, 10m or 1h30m",
+                    {}};
   const std::string trimmed = trim(text);
   std::string_view rest = trimmed;
   double total_ms = 0;
@@ -117,7 +132,8 @@ std::string format_duration(std::chrono::milliseconds duration) {
   std::int64_t ms = duration.count();
   if (ms < 1000) return fmt::format("{}ms", ms);
   std::string text;
-  constexpr std::array<std::pair<std::int64_t, char>, 4> parts{{{86400000, 'd'}, {3600000, 'h'}, {60000, 'm'}, {1000, 's'}}};
+  constexpr std::array<std::pair<std::int64_t, char>, 4> parts{
+      {{86400000, 'd'}, {3600000, 'h'}, {60000, 'm'}, {1000, 's'}}};
   int shown = 0;
   for (const auto& [size, letter] : parts) {
     const std::int64_t count = ms / size;
@@ -135,8 +151,8 @@ std::string format_time(std::chrono::system_clock::time_point time) {
   const std::time_t seconds = static_cast<std::time_t>((since - ((since % 1000) + 1000) % 1000) / 1000);
   std::tm parts{};
   ::gmtime_r(&seconds, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
-                     parts.tm_hour, parts.tm_min, parts.tm_sec, ((since % 1000) + 1000) % 1000);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1,
+                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, ((since % 1000) + 1000) % 1000);
 }
 
 Result<std::chrono::system_clock::time_point> parse_time(std::string_view text) {
@@ -193,10 +209,13 @@ std::string trim(std::string_view text) {
 
 Result<> check_sprite_name(std::string_view name) {
   const auto allowed = [](char c) { return (c >= 'a' && c <= 'z') || is_digit(c) || c == '-'; };
-  if (!name.empty() && name.size() <= 48 && std::ranges::all_of(name, allowed) && name.front() != '-' && name.back() != '-')
+  if (!name.empty() && name.size() <= 48 && std::ranges::all_of(name, allowed) && name.front() != '-' &&
+      name.back() != '-')
     return {};
-  return Error{Error::Kind::invalid, "'" + std::string(name) + "' is not a name for a sprite",
-               "use 1 to 48 of a-z, 0-9 and '-', with a letter or digit first and last", {}};
+  return Error{Error::Kind::invalid,
+               "'" + std::string(name) + "' is not a name for a sprite",
+               "use 1 to 48 of a-z, 0-9 and '-', with a letter or digit first and last",
+               {}};
 }
 
 }  // namespace sprite

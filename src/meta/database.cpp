@@ -82,8 +82,8 @@ Result<Database> Database::open(const Path& path, std::span<const std::string_vi
   sqlite3_busy_timeout(raw, 5000);
   TRY(database.script("pragma journal_mode=wal; pragma synchronous=full; pragma foreign_keys=on"));
   TRY(database.migrate(migrations));
-  // A process that was killed may have left a transaction that we see and a loss of power would take back: the checkpoint
-  // syncs the log before it copies from it.
+  // A process that was killed may have left a transaction that we see and a loss of power would take back: the
+  // checkpoint syncs the log before it copies from it.
   TRY(database.run("pragma wal_checkpoint(passive)"));
   return database;
 }

@@ -25,8 +25,7 @@ TEST_CASE("a duration is what Go, Python and people write") {
   CHECK(*parse_duration("5") == 5s);
   CHECK(*parse_duration("5.0s") == 5s);
   CHECK(*parse_duration("2h") == 120min);
-  for (const char* wrong : {"", "s", "5 fortnights", "-5s"})
-    CHECK_FALSE(parse_duration(wrong));
+  for (const char* wrong : {"", "s", "5 fortnights", "-5s"}) CHECK_FALSE(parse_duration(wrong));
   CHECK(format_duration(90s) == "1m30s");
   CHECK(format_duration(250ms) == "250ms");
 }
