@@ -338,6 +338,8 @@ wire::Sprite Fleet::to_wire(const Entry& entry) const {
   shown.environment = record.environment;
   shown.image = record.image_name + "@" + record.image.substr(0, 12);
   shown.detail = entry.detail.empty() ? std::string(word_for(entry.phase)) : entry.detail;
+  if (entry.machine.waits_for_space())
+    shown.detail = "its writes wait: there is no space left in '" + host_.options().data_dir.string() + "'";
   shown.disk_used_bytes = entry.disk_used_bytes;
   describe_sleep(entry, shown);
   return shown;
