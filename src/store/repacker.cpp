@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "store/failpoint.h"
 #include "store/pack_sink.h"
 
 namespace sprite::store {
@@ -149,7 +148,11 @@ Result<> exchange_roots(const Path& directory, const Mover& mover) {
 
 Result<std::vector<Root>> roots_of(const Path& directory) {
   TRY_LET(Catalogue catalogue, Catalogue::open(directory));
-  return catalogue.roots_in_use();
+  TRY_LET(const auto layers, catalogue.layers());
+  std::vector<Root> roots;
+  for (const LayerRow& layer : layers)
+    if (layer.root) roots.push_back(*layer.root);
+  return roots;
 }
 
 Result<std::size_t> repack(PackStore& packs, const std::vector<Path>& volumes, const std::vector<PackLiveness>& sparse,
@@ -166,11 +169,7 @@ Result<std::size_t> repack(PackStore& packs, const std::vector<Path>& volumes, c
   Mover mover(packs, worth);
   for (const Root& root : roots) TRY(mover.add(root));
   TRY(mover.finish());
-  failpoint(Failpoint::collect_moved);
-  for (const Path& directory : volumes) {
-    TRY(exchange_roots(directory, mover));
-    failpoint(Failpoint::collect_exchanged);
-  }
+  for (const Path& directory : volumes) TRY(exchange_roots(directory, mover));
   TRY(packs.tell_moved());
   return worth.size();
 }

@@ -461,6 +461,4 @@ void crash_now() {
   crash();
 }
 
-void crash_here() { crash(); }
-
 }  // namespace sprite::test
