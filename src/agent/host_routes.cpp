@@ -15,14 +15,18 @@ constexpr std::size_t configuration_bytes_max = 1024 * 1024;
 /// Long enough for the answer to leave the VM, short enough for nobody to notice.
 constexpr std::chrono::milliseconds answer_travels{100};
 
+asio::awaitable<void> respond_with_json(http::Exchange& exchange, std::string json) {
+  http::Response response;
+  response.body = std::move(json);
+  co_await exchange.respond(std::move(response));
+}
+
 asio::awaitable<void> respond_with(http::Exchange& exchange, Result<> done) {
   if (!done) {
     co_await exchange.respond_error(done.error());
     co_return;
   }
-  http::Response response;
-  response.body = "{}";
-  co_await exchange.respond(std::move(response));
+  co_await respond_with_json(exchange, "{}");
 }
 
 asio::awaitable<Result<>> configure(http::Exchange& exchange, Machine& machine) {
@@ -53,9 +57,7 @@ asio::awaitable<void> serve_configure(http::Exchange& exchange, Machine& machine
 }
 
 asio::awaitable<void> serve_status(http::Exchange& exchange, Machine& machine) {
-  http::Response response;
-  response.body = wire::to_json(machine.status());
-  co_await exchange.respond(std::move(response));
+  co_await respond_with_json(exchange, wire::to_json(machine.status()));
 }
 
 asio::awaitable<void> serve_shutdown(http::Exchange& exchange, Machine& machine) {
@@ -81,9 +83,7 @@ asio::awaitable<void> serve_thaw(http::Exchange& exchange, Machine& machine) {
 }
 
 asio::awaitable<void> serve_activity(http::Exchange& exchange, ActivityMeter& activity) {
-  http::Response response;
-  response.body = wire::to_json(activity.look());
-  co_await exchange.respond(std::move(response));
+  co_await respond_with_json(exchange, wire::to_json(activity.look()));
 }
 
 asio::awaitable<void> serve_hold(http::Exchange& exchange, Machine& machine) {
@@ -113,9 +113,7 @@ asio::awaitable<void> serve_disk_check(http::Exchange& exchange, Machine& machin
     co_await exchange.respond_error(checked.error());
     co_return;
   }
-  http::Response response;
-  response.body = wire::to_json(*checked);
-  co_await exchange.respond(std::move(response));
+  co_await respond_with_json(exchange, wire::to_json(*checked));
 }
 
 /// A line of JSON for each difference; a failure on the way is the last line.

@@ -35,7 +35,7 @@ class Machine {
   virtual asio::awaitable<Result<>> freeze() = 0;
   virtual Result<> thaw() = 0;
   /// Before the machine sleeps: programs stand still from now on, and what they wrote is on the disk. Where nobody
-  /// calls go_on(), they go on by themselves after the machine has run for 5 s. Errors: unavailable (they go on then).
+  /// calls go_on(), they go on by themselves after the machine has run for 15 s. Errors: unavailable (they go on then).
   virtual asio::awaitable<Result<>> hold_programs() = 0;
   /// After it slept: the clock is set, then programs go on. Errors: unavailable (they go on all the same).
   virtual Result<> go_on(std::int64_t realtime_ns) = 0;
