@@ -1,5 +1,7 @@
 #include "base/directory.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 
 namespace sprite {
@@ -17,6 +19,16 @@ Result<std::vector<Path>> list_directory(const Path& directory) {
 std::vector<Path> entries_of(const Path& directory) {
   auto listed = list_directory(directory);
   return listed ? *std::move(listed) : std::vector<Path>();
+}
+
+std::uint64_t bytes_on_disk(const Path& path) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) return 0;
+  std::uint64_t bytes =
+      S_ISREG(info.st_mode) && info.st_nlink == 1 ? static_cast<std::uint64_t>(info.st_blocks) * 512 : 0;
+  if (S_ISDIR(info.st_mode))
+    for (const Path& each : entries_of(path)) bytes += bytes_on_disk(each);
+  return bytes;
 }
 
 }  // namespace sprite

@@ -12,4 +12,8 @@ Result<std::vector<Path>> list_directory(const Path& directory);
 /// The same, nothing where it cannot be read: for what is only looked at.
 std::vector<Path> entries_of(const Path& directory);
 
+/// Host bytes that would be free without what is at `path` and below it: holes and files that have other names are not
+/// counted, nor what cannot be read.
+std::uint64_t bytes_on_disk(const Path& path);
+
 }  // namespace sprite

@@ -1,6 +1,5 @@
 #include "sprite/fleet.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -52,27 +51,6 @@ std::string random_mac_address() {
   return "52:54:00:" + digits.substr(0, 2) + ":" + digits.substr(2, 2) + ":" + digits.substr(4, 2);
 }
 
-/// What stands for a sprite whose record cannot be read.
-Record record_of_damaged(const Path& folder) {
-  Record record;
-  record.id = folder.filename();
-  record.name = "damaged-" + vm::short_id(Host::machine_id(record.id));
-  return record;
-}
-
-bool is_there(const Path& path) { return ::access(path.c_str(), F_OK) == 0; }
-
-/// The record in a sprite's folder, which must be that sprite's. Errors: as load_record(); corrupt.
-Result<Record> own_record(const Path& folder) {
-  TRY_LET(Record record, load_record(folder));
-  const std::string id = folder.filename();
-  if (record.id == id && check_sprite_name(record.name)) return record;
-  return Error{Error::Kind::corrupt,
-               "the record in '" + folder.string() + "' is not that of a sprite '" + id + "'",
-               "",
-               {"it says that it is '" + record.id + "' with the name '" + record.name + "'"}};
-}
-
 /// What a sprite is made of is missing (a layer, its image, memory_dir): not_found would say that the sprite is.
 Error part_missing(Error error) {
   if (error.kind == Error::Kind::not_found) error.kind = Error::Kind::corrupt;
@@ -87,17 +65,6 @@ Result<> set_sleep_time(std::optional<std::string>& own, const std::optional<std
   TRY(parse_sleep_time(*wanted));
   own = wanted;
   return {};
-}
-
-/// Host bytes of the files in `folder`, not counting holes and what it shares with an image.
-std::uint64_t bytes_on_disk(const Path& folder) {
-  std::uint64_t bytes = 0;
-  for (const Path& file : entries_of(folder)) {
-    struct stat info {};
-    if (::lstat(file.c_str(), &info) == 0 && info.st_nlink == 1)
-      bytes += static_cast<std::uint64_t>(info.st_blocks) * 512;
-  }
-  return bytes;
 }
 
 Result<> check_labels(const std::vector<std::string>& labels) {
@@ -140,117 +107,6 @@ Result<> Fleet::open() {
   });
   asio::co_spawn(host_.executor(), go_on_with_machines(), [self = shared_from_this()](std::exception_ptr) {});
   return {};
-}
-
-/// A sprite that is damaged is shown as such; it keeps nobody from the others.
-void Fleet::load(const Path& folder) {
-  auto record = own_record(folder);
-  if (record && entries_.contains(record->name))
-    record = Error{Error::Kind::corrupt, "another sprite has its name, '" + record->name + "'"};
-  const bool damaged = !record;
-  auto entry = std::make_shared<Entry>(host_, damaged ? record_of_damaged(folder) : *std::move(record));
-  entries_[entry->record.name] = entry;
-  if (hidden_vms::is_hidden(host_, entry->machine.vm_id())) entry->record.vm_id.reset();  // it never became its own
-  entry->lacks_disk = is_there(host_.vm_dir(entry->machine.vm_id()));
-  if (damaged) {
-    entry->damage = std::move(record).error().within("its record cannot be read");
-    entry->damage->hint = "put '" + folder.string() +
-                          "' right and run `sprite daemon restart`, or give it up: `sprite destroy -s " +
-                          entry->record.name + "`";
-    entry->detail = entry->damage->what;
-    return;
-  }
-  if (const auto tidied = entry->machine.forget_memory_remnants(); !tidied)
-    log::warning("ignoring what is left of a sleep of '{}': {}", entry->record.name, log::one_line(tidied.error()));
-  if (entry->machine.has_memory()) entry->phase = Phase::asleep;
-  if (!entry->lacks_disk) return;
-  if (const auto served = entry->machine.serve_disk(); served) {
-    entry->lacks_disk = false;
-    entry->phase = Phase::found;  // until we know whether its machine lives
-  } else {
-    entry->detail = "its disk cannot be served: " + log::one_line(served.error());
-  }
-}
-
-asio::awaitable<void> Fleet::go_on_with_machines() {
-  std::vector<std::pair<EntryPtr, std::shared_ptr<Turns::Turn>>>
-      served;  // their turns, so that nobody comes in between
-  for (const auto& [name, entry] : entries_) {
-    if (!entry->machine.on()) continue;
-    Turns::Turn turn = co_await entry->turns.take();
-    served.emplace_back(entry, std::make_shared<Turns::Turn>(std::move(turn)));
-  }
-  auto list = [](vm::Hypervisor& machines) { return machines.list(); };
-  auto ids = co_await host_.with_hypervisor("listing the machines", list);
-  if (!ids) co_return;  // the next action meets and tells the same error
-  for (auto& [entry, turn] : served) {
-    const bool there = std::ranges::find(*ids, entry->machine.vm_id()) != ids->end();
-    auto go_on = [](std::shared_ptr<Fleet> self, EntryPtr its_entry, bool is_there,
-                    std::shared_ptr<Turns::Turn>) -> asio::awaitable<void> {
-      co_await self->go_on_with(its_entry, is_there);
-    };
-    asio::co_spawn(host_.executor(), go_on(shared_from_this(), entry, there, turn), asio::detached);
-  }
-  served.clear();
-  const bool knows_all =
-      std::ranges::none_of(entries_, [](const auto& each) { return each.second->damage.has_value(); });
-  for (const std::string& id : *ids)  // a damaged sprite's may be any of them
-    if (knows_all && !is_of_sprite(id) && !hidden_vms::is_hidden(host_, id)) left_over_.push_back(id);
-  for (const std::string& id : left_over_) {
-    auto end = [this, id](vm::Hypervisor& machines) { return hidden_vms::end(host_, machines, id); };
-    const auto ended = co_await host_.with_hypervisor("ending a machine", end);
-    if (!ended) log::warning("ignoring: {}", log::one_line(ended.error()));  // the next daemon tries again
-  }
-}
-
-bool Fleet::is_of_sprite(const std::string& vm_id) const {
-  return std::ranges::any_of(entries_, [&](const auto& each) { return each.second->machine.vm_id() == vm_id; });
-}
-
-asio::awaitable<void> Fleet::go_on_with(EntryPtr entry, bool there) {
-  if (!there) {
-    co_await entry->machine.let_go();
-    if (entry->machine.has_memory()) {
-      enter(*entry, Phase::asleep);
-    } else {
-      enter(*entry, Phase::stopped, "its machine was gone when the daemon started");
-    }
-    co_return;
-  }
-  const auto state = co_await entry->machine.vm_state();
-  const bool saved = entry->machine.has_memory();
-  if (state && (*state == vm::State::waiting || (*state == vm::State::paused && saved))) {
-    (void)co_await entry->machine.cut_power();  // it never ran since its memory was saved
-    enter(*entry, saved ? Phase::asleep : Phase::stopped);
-    co_return;
-  }
-  if (state && *state == vm::State::paused) {
-    enter(*entry, Phase::paused);
-    co_return;
-  }
-  if (auto adopted = co_await entry->machine.adopt(); adopted) {
-    enter(*entry, Phase::running);
-  } else {
-    enter(*entry, Phase::running, "its agent does not answer: " + adopted.error().what);
-  }
-}
-
-asio::awaitable<void> Fleet::machine_ended(std::string id, std::string reason) {
-  const auto found =
-      std::ranges::find_if(entries_, [&](const auto& each) { return each.second->machine.vm_id() == id; });
-  if (found == entries_.end()) {
-    co_await blanks_.ended(std::move(id));
-    co_return;
-  }
-  const EntryPtr entry = found->second;
-  const Turns::Turn turn = co_await entry->turns.take();
-  if (!entry->machine.on()) co_return;  // we ended it ourselves
-  auto look = [id](vm::Hypervisor& machines) { return machines.state(id); };
-  const auto state = co_await host_.with_hypervisor("looking at the machine", look);
-  if (!state || *state != vm::State::absent) co_return;  // started again meanwhile
-  cancel(*entry);
-  (void)co_await entry->machine.cut_power();  // its memory file and sockets
-  enter(*entry, Phase::stopped, "ended by itself: " + reason);
 }
 
 Result<Fleet::EntryPtr> Fleet::find(const std::string& name) const {
@@ -464,12 +320,11 @@ asio::awaitable<Result<>> Fleet::bring_up(EntryPtr entry) {
   if (entry->machine.on()) {
     const auto state = co_await entry->machine.vm_state();
     const bool stands = state && *state == vm::State::paused;
-    if (stands && !entry->machine.has_memory()) {
-      auto resumed = co_await resume(entry);
-      if (resumed) co_return *std::move(resumed);
-    }
     if (stands && entry->machine.has_memory()) {
       CO_TRY(co_await entry->machine.cut_power());  // it never ran since its memory was saved
+    } else if (stands) {
+      auto resumed = co_await resume(entry);
+      if (resumed) co_return *std::move(resumed);
     }
   }
   if (entry->machine.on()) {

@@ -280,10 +280,9 @@ Error Machine::with_console(Error error) const {
 
 /// An agent that is well answers at once, and may then take its time to write.
 asio::awaitable<Result<>> Machine::freeze() {
-  CO_TRY_LET(Stream first, open_stream());
-  CO_TRY(co_await agent_client::status(std::move(first), sign_of_life_limit));
-  CO_TRY_LET(Stream second, open_stream());
-  co_return co_await agent_client::freeze(std::move(second), freeze_limit);
+  CO_TRY(co_await answers_within(sign_of_life_limit));
+  CO_TRY_LET(Stream stream, open_stream());
+  co_return co_await agent_client::freeze(std::move(stream), freeze_limit);
 }
 
 /// A guest that does not hear it thaws by itself.
@@ -304,10 +303,9 @@ void Machine::show_checkpoints(std::vector<wire::ShownCheckpoint> checkpoints) {
 }
 
 asio::awaitable<Result<>> Machine::take_disk_from_guest() {
-  CO_TRY_LET(Stream first, open_stream());
-  CO_TRY(co_await agent_client::status(std::move(first), sign_of_life_limit));
-  CO_TRY_LET(Stream second, open_stream());
-  co_return co_await agent_client::stop_container(std::move(second), take_disk_limit);
+  CO_TRY(co_await answers_within(sign_of_life_limit));
+  CO_TRY_LET(Stream stream, open_stream());
+  co_return co_await agent_client::stop_container(std::move(stream), take_disk_limit);
 }
 
 asio::awaitable<Result<>> Machine::give_disk_to_guest() {
@@ -413,9 +411,11 @@ Result<Stream> Machine::open_stream() {
   return link_->open();
 }
 
-asio::awaitable<Result<>> Machine::answers() {
+asio::awaitable<Result<>> Machine::answers() { return answers_within(answer_limit); }
+
+asio::awaitable<Result<>> Machine::answers_within(std::chrono::milliseconds limit) {
   CO_TRY_LET(Stream stream, open_stream());
-  CO_TRY(co_await agent_client::status(std::move(stream), answer_limit));
+  CO_TRY(co_await agent_client::status(std::move(stream), limit));
   co_return Result<>{};
 }
 

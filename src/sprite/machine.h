@@ -160,6 +160,7 @@ class Machine {
   Path memory_directory() const { return host_.sprite_dir(record_.id) / "memory"; }
   /// As far as it is known without the hypervisor and the disk.
   Result<vm::MemoryStamp> stamp() const;
+  asio::awaitable<Result<>> answers_within(std::chrono::milliseconds limit);
   asio::awaitable<Result<>> hold();
   asio::awaitable<Result<>> greet();
   asio::awaitable<Result<>> connect_agent(std::chrono::milliseconds limit);

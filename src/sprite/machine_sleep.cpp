@@ -97,10 +97,9 @@ struct Wake {
 }  // namespace
 
 asio::awaitable<Result<>> Machine::hold() {
-  CO_TRY_LET(Stream first, open_stream());
-  CO_TRY(co_await agent_client::status(std::move(first), sign_of_life_limit));
-  CO_TRY_LET(Stream second, open_stream());
-  co_return co_await agent_client::hold(std::move(second), hold_limit);
+  CO_TRY(co_await answers_within(sign_of_life_limit));
+  CO_TRY_LET(Stream stream, open_stream());
+  co_return co_await agent_client::hold(std::move(stream), hold_limit);
 }
 
 asio::awaitable<Result<>> Machine::pause() {

@@ -39,17 +39,6 @@ void note_use(const Path& folder) {
   if (const auto file = open_file(folder / "used", O_WRONLY | O_CREAT)) ::futimens(file->get(), nullptr);
 }
 
-/// Host bytes that would be free without it.
-std::uint64_t bytes_on_disk(const Path& path) {
-  struct stat info {};
-  if (::lstat(path.c_str(), &info) != 0) return 0;
-  std::uint64_t bytes =
-      S_ISREG(info.st_mode) && info.st_nlink == 1 ? static_cast<std::uint64_t>(info.st_blocks) * 512 : 0;
-  if (S_ISDIR(info.st_mode))
-    for (const Path& each : entries_of(path)) bytes += bytes_on_disk(each);
-  return bytes;
-}
-
 /// Whether what load() says is the template's fault, not the moment's.
 bool is_damage(const Error& error) {
   return error.kind == Error::Kind::corrupt || error.kind == Error::Kind::invalid ||
