@@ -4,6 +4,8 @@
 #include <boost/json/value_to.hpp>
 #include <set>
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
@@ -141,6 +143,19 @@ class DifferencePrinter {
   std::optional<std::string> failed_;
 };
 
+/// Says of which sides of a comparison only what their journals have written to its place was compared.
+Result<> note_journals(Context& context, const std::string& name, const DiffOptions& options) {
+  TRY_LET(const auto all, fetch_list(context, name, "?includeAuto=true"));
+  const auto find = [&](const std::string& id) { return std::ranges::find(all, id, &wire::Checkpoint::id); };
+  const auto to = find(options.to.empty() ? "Current" : options.to);
+  const auto from = find(options.from.empty() && to != all.end() ? to->source_id.value_or("") : options.from);
+  for (const auto& side : {from, to})
+    if (side != all.end() && side->crash_consistent.value_or(false))
+      context.terminal.note("sprite: " + side->id +
+                            " is as after a loss of power: changes that only its journal has are not compared");
+  return {};
+}
+
 Result<int> diff_checkpoints(Context& context, const DiffOptions& options) {
   TRY_LET(const std::string name, context.sprite());
   TRY_LET(const Client* api, context.api());
@@ -150,7 +165,9 @@ Result<int> diff_checkpoints(Context& context, const DiffOptions& options) {
   http::Request request("GET", sprite_path(name, "/checkpoints/diff" + query));
   TRY(api->stream(std::move(request), [&](std::string_view part) { printer.take(part); }));
   context.terminal.progress("");
-  return printer.finish();
+  TRY_LET(const int status, printer.finish());
+  TRY(note_journals(context, name, options));
+  return status;
 }
 
 Result<int> delete_checkpoint(Context& context, const std::string& id) {

@@ -41,6 +41,9 @@ void print(Context& context, const std::vector<wire::Sprite>& sprites) {
   std::vector<std::vector<std::string>> rows;
   for (const wire::Sprite& sprite : sprites) rows.push_back(to_row(terminal, sprite));
   terminal.print_table({"NAME", "STATUS", "NEXT", "DISK", "CREATED", "LABELS"}, rows);
+  for (const wire::Sprite& sprite : sprites)
+    if (sprite.status == "running" && !sprite.detail.empty())
+      terminal.note("sprite: '" + sprite.name + "': " + sprite.detail);
 }
 
 /// Calls `on_line` with each line of what comes in pieces.

@@ -189,6 +189,7 @@ void Connection::carry_out(const DeferredPointer& deferred) {
   }
   const auto done = perform(*deferred);
   if (!done && done.error().kind == Error::Kind::no_space) {
+    if (!deferred->waiting) deferred->waiting = std::make_unique<Waiting>(starved_);
     if (!finishing_ && !broken_) return pool_.post([this, deferred] { carry_out(deferred); }, no_space_pause);
     abort();  // unanswered, so that the client sends it again to whoever comes next
     return retire(deferred->payload.size());

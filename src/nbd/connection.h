@@ -16,10 +16,13 @@
 
 namespace sprite::nbd {
 
+/// How many requests of a server wait for space.
+using Starved = std::atomic<std::size_t>;
+
 class Connection {
  public:
-  Connection(Fd socket, const Finder& find, const Names& names, Pool& pool)
-      : socket_(std::move(socket)), pool_(pool), handshake_(find, names) {}
+  Connection(Fd socket, const Finder& find, const Names& names, Pool& pool, Starved& starved)
+      : socket_(std::move(socket)), pool_(pool), starved_(starved), handshake_(find, names) {}
 
   /// Serves until the client leaves, misbehaves, or finish() or abort() is called. Returns when no request is under
   /// way.
@@ -30,11 +33,22 @@ class Connection {
   void abort();
 
  private:
+  /// Counts as a request that waits for space.
+  class Waiting {
+   public:
+    explicit Waiting(Starved& starved) : starved_(starved) { ++starved_; }
+    ~Waiting() { --starved_; }
+    Waiting(const Waiting&) = delete;
+
+   private:
+    Starved& starved_;
+  };
   /// A request that another thread carries out.
   struct Deferred {
     Request request;
-    Bytes payload;           ///< of a write that met no_space
-    bool data_done = false;  ///< only the flush of a FUA request is left
+    Bytes payload;                       ///< of a write that met no_space
+    bool data_done = false;              ///< only the flush of a FUA request is left
+    std::unique_ptr<Waiting> waiting{};  ///< once it found no space
   };
   using DeferredPointer = std::shared_ptr<Deferred>;
 
@@ -63,6 +77,7 @@ class Connection {
 
   Fd socket_;
   Pool& pool_;
+  Starved& starved_;
   Handshake handshake_;
   Device* device_ = nullptr;
   bool structured_ = false;

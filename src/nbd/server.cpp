@@ -18,8 +18,8 @@ constexpr std::size_t pool_threads_max = 16;
 constexpr auto patience = 5s;  ///< With clients that do not read their replies, when stopping.
 
 struct Client {
-  Client(Fd socket, const Finder& find, const Names& names, Pool& pool)
-      : connection(std::move(socket), find, names, pool) {}
+  Client(Fd socket, const Finder& find, const Names& names, Pool& pool, Starved& starved)
+      : connection(std::move(socket), find, names, pool, starved) {}
   Connection connection;
   bool done = false;
   std::thread thread;
@@ -34,6 +34,7 @@ class Server::Implementation {
 
   void accept_clients();
   void stop();
+  bool waits_for_space() const { return starved_ > 0; }
   void start() {
     acceptor_ = std::thread([this] { accept_clients(); });
   }
@@ -46,6 +47,7 @@ class Server::Implementation {
   Fd socket_, wake_;
   Finder find_;
   Names names_;
+  Starved starved_ = 0;
   Pool pool_{pool_threads_max};
   std::mutex mutex_;
   std::condition_variable client_left_;
@@ -72,7 +74,7 @@ void Server::Implementation::add(Fd socket) {
   (void)::setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof send_bytes);
   std::lock_guard hold(mutex_);
   if (clients_.size() >= connections_max) return;
-  Client& client = clients_.emplace_back(std::move(socket), find_, names_, pool_);
+  Client& client = clients_.emplace_back(std::move(socket), find_, names_, pool_, starved_);
   try {
     client.thread = std::thread([this, &client] { serve(client); });
   } catch (const std::system_error&) {  // no more threads: the client is refused
@@ -123,6 +125,7 @@ void Server::Implementation::stop() {
 Server::Server(std::unique_ptr<Implementation> implementation) : implementation_(std::move(implementation)) {}
 Server::~Server() { stop(); }
 void Server::stop() { implementation_->stop(); }
+bool Server::waits_for_space() const { return implementation_->waits_for_space(); }
 
 Result<std::unique_ptr<Server>> Server::start(Fd listening_socket, Finder find, Names names) {
   Fd wake(::eventfd(0, EFD_CLOEXEC));

@@ -21,6 +21,8 @@ class Server {
 
   /// Closes the socket and every connection; returns when the last device call has returned. Idempotent.
   void stop();
+  /// A request found no space and waits for it.
+  bool waits_for_space() const;
 
  private:
   class Implementation;

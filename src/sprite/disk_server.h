@@ -19,6 +19,9 @@ class DiskServer {
   /// Serves this volume from now on; the one before is not used any more. Errors: invalid (of another size).
   Result<> bind(std::shared_ptr<store::Volume> volume);
 
+  /// The guest wrote what finds no space on the host, and waits.
+  bool waits_for_space() const { return server_->waits_for_space(); }
+
   /// For start().
   DiskServer(Made, std::uint64_t disk_bytes);
 

@@ -72,6 +72,13 @@ Result<> check_labels(const std::vector<std::string>& labels) {
   return Error{Error::Kind::invalid, "a label is one line of text, without control characters"};
 }
 
+void report_collected(const Result<store::Collected>& collected) {
+  if (!collected)
+    log::warning("cannot collect what no sprite needs: {}", log::one_line(collected.error()));
+  else if (collected->packs_removed > 0)
+    log::info("gave back {} that no sprite needed", format_size(collected->bytes_removed));
+}
+
 }  // namespace
 
 Error no_such_sprite(const std::string& name) {
@@ -105,6 +112,7 @@ Result<> Fleet::open() {
     if (auto self = weak.lock())
       asio::co_spawn(executor, self->machine_ended(std::move(id), std::move(reason)), [self](std::exception_ptr) {});
   });
+  pack_upkeep_.emplace(host_.packs(), volumes(), report_collected);
   asio::co_spawn(host_.executor(), go_on_with_machines(), [self = shared_from_this()](std::exception_ptr) {});
   return {};
 }
@@ -186,6 +194,8 @@ wire::Sprite Fleet::to_wire(const Entry& entry) const {
   shown.environment = record.environment;
   shown.image = record.image_name + "@" + record.image.substr(0, 12);
   shown.detail = entry.detail.empty() ? std::string(word_for(entry.phase)) : entry.detail;
+  if (entry.machine.waits_for_space())
+    shown.detail = "its writes wait: there is no space left in '" + host_.options().data_dir.string() + "'";
   shown.disk_used_bytes = entry.disk_used_bytes;
   describe_sleep(entry, shown);
   return shown;
@@ -395,7 +405,9 @@ asio::awaitable<Result<>> Fleet::discard(EntryPtr entry) {
   enter(*entry, Phase::destroyed);
   auto remove = [this, doomed]() -> Result<> {
     TRY(sync_directory(host_.sprites_dir()));
-    return remove_tree(doomed);
+    TRY(remove_tree(doomed));
+    host_.packs().note_spent();
+    return {};
   };
   co_return co_await on_pool(host_.pool(), remove);
 }
@@ -524,6 +536,7 @@ wire::DaemonStatus Fleet::daemon_status() const {
 
 void Fleet::close() {
   for (const auto& [name, entry] : entries_) cancel(*entry);
+  pack_upkeep_.reset();
   templates_.close();
   blanks_.close();
   host_.close();  // a start under way may be opening a disk

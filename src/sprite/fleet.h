@@ -19,6 +19,7 @@
 #include "sprite/sprites.h"
 #include "sprite/turns.h"
 #include "store/history.h"
+#include "store/pack_upkeep.h"
 
 namespace sprite {
 
@@ -98,6 +99,7 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
 
   Result<wire::CreateRequest> with_settings_of_source(wire::CreateRequest request) const;
   Result<Record> new_record(const wire::CreateRequest& request) const;
+  store::Volumes volumes() const;
   /// Makes a volume in `folder`, and `rows` with it.
   using MakeDisk = std::function<Result<>(const Path& folder, store::FillDatabase rows)>;
   /// Makes a sprite's folder. Blocks.
@@ -159,6 +161,7 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   Turns starts_{static_cast<int>(std::max(2U, std::thread::hardware_concurrency()))};
   Templates templates_{host_};
   Blanks blanks_{host_};
+  std::optional<store::PackUpkeep> pack_upkeep_;
   std::vector<std::string> left_over_;       ///< Hidden VMs of earlier daemons.
   std::map<std::string, EntryPtr> entries_;  // by name
   std::map<std::uint64_t, std::function<void(const wire::Sprite&)>> watchers_;

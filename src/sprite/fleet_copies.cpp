@@ -190,11 +190,14 @@ asio::awaitable<Result<wire::Usage>> Fleet::usage(std::string name) {
   co_return usage;
 }
 
+store::Volumes Fleet::volumes() const {
+  return [folder = host_.sprites_dir()] { return volumes_in(folder); };
+}
+
 asio::awaitable<Result<wire::Collected>> Fleet::collect(wire::CollectRequest request) {
   auto run = [this, dry_run = request.dry_run]() -> Result<wire::Collected> {
-    const store::Volumes volumes = [this] { return volumes_in(host_.sprites_dir()); };
     const store::CollectPolicy policy{.dry_run = dry_run ? store::DryRun::yes : store::DryRun::no};
-    TRY_LET(const store::Collected collected, store::collect_packs(host_.packs(), volumes, policy));
+    TRY_LET(const store::Collected collected, store::collect_packs(host_.packs(), volumes(), policy));
     return wire::Collected{collected.packs_needed, collected.bytes_needed, collected.packs_removed,
                            collected.bytes_removed, dry_run};
   };

@@ -65,6 +65,8 @@ class Machine {
   /// What the hypervisor calls it.
   std::string vm_id() const { return record_.vm_id.value_or(Host::machine_id(record_.id)); }
   bool on() const { return disk_ != nullptr; }
+  /// The guest's writes wait, since the host's disk is full.
+  bool waits_for_space() const { return disk_ && disk_->waits_for_space(); }
   /// The agent can be talked to; false while on() after a daemon's restart, or when the guest broke the channel.
   bool reachable() const { return link_ != nullptr && !channel_down_; }
 

@@ -20,6 +20,12 @@ struct Run {
   std::uint64_t count = 0;
 };
 
+constexpr std::uint64_t first_bits = 0x5555555555555555U;  ///< The lower one of each block in a word.
+/// The first bit of each block of a word that is not absent, or is data, or is zero.
+constexpr std::uint64_t held_in(std::uint64_t word) { return (word | word >> 1) & first_bits; }
+constexpr std::uint64_t data_in(std::uint64_t word) { return word & first_bits; }
+constexpr std::uint64_t zeros_in(std::uint64_t word) { return word >> 1 & first_bits; }
+
 /// A view of words that threads read while others change them. A reader sees each block's old or new state; changes of
 /// blocks in one word must not run at once (their makers hold the stripe, see top_layer.h).
 class BlockStates {

@@ -37,6 +37,11 @@ Result<> insert_layer(meta::Database& database, const LayerRow& layer) {
                        layer.root ? meta::Value(ByteView(root)) : meta::Value(nullptr)});
 }
 
+/// Of a row `l` of layer: nobody reads through its root.
+constexpr auto root_is_unused =
+    " not exists(select 1 from checkpoint where layer = l.number)"
+    " and not exists(select 1 from layer c where c.parent = l.number and c.root is null)";
+
 constexpr auto select_checkpoint =
     "select number, layer, automatic, comment, created_at, ordinal, crash_consistent from checkpoint";
 
@@ -129,6 +134,17 @@ Result<std::vector<LayerRow>> Catalogue::layers() {
   TRY_LET(meta::Query query,
           database_.query("select number, parent, id, local, local_below, root from layer order by number"));
   return read_layers(std::move(query));
+}
+
+Result<std::vector<Root>> Catalogue::roots_in_use() {
+  TRY_LET(meta::Query query,
+          database_.query(std::string("select number, parent, id, local, local_below, root from layer l"
+                                      " where root is not null and not (") +
+                          root_is_unused + ")"));
+  TRY_LET(const auto layers, read_layers(std::move(query)));
+  std::vector<Root> roots;
+  for (const LayerRow& layer : layers) roots.push_back(*layer.root);
+  return roots;
 }
 
 Result<std::vector<Checkpoint>> Catalogue::checkpoints() {
@@ -237,11 +253,10 @@ Result<> Catalogue::tidy() {
       " select top from volume union select layer from checkpoint"
       " union select l.parent from needed n join layer l on l.number = n.number where l.parent is not null)"
       " select number from needed)"));
-  TRY_LET(
-      meta::Query query,
-      database_.query("select number, parent, id, local, local_below, root from layer l where number <> 0 and local = 0"
-                      " and not exists(select 1 from checkpoint where layer = l.number)"
-                      " and not exists(select 1 from layer c where c.parent = l.number and c.root is null)"));
+  TRY_LET(meta::Query query,
+          database_.query(std::string("select number, parent, id, local, local_below, root from layer l"
+                                      " where number <> 0 and local = 0 and") +
+                          root_is_unused));
   TRY_LET(const auto spent, read_layers(std::move(query)));
   for (const LayerRow& layer : spent) TRY(splice_out(layer));
   return {};

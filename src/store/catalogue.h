@@ -43,6 +43,9 @@ class Catalogue {
   Result<std::int64_t> next_layer();
   /// `from` and what lies below it, down to the image. Errors: corrupt, unavailable.
   Result<std::vector<LayerRow>> chain(std::int64_t from);
+  /// The roots that reads may go through now or later: that of a layer whose children all have roots of their own is
+  /// not, unless a checkpoint names the layer; its packs may go. Errors: corrupt, unavailable.
+  Result<std::vector<Root>> roots_in_use();
   /// Every layer. Errors: corrupt, unavailable.
   Result<std::vector<LayerRow>> layers();
   Result<std::vector<Checkpoint>> checkpoints();

@@ -31,12 +31,12 @@ Result<bool> CheckpointDisk::read(std::uint64_t offset, MutableByteView out, Wai
 
 Result<bool> CheckpointDisk::read_checkpoint(std::int64_t number, std::uint64_t offset, MutableByteView out,
                                              Wait wait) {
-  for (std::shared_ptr<const Keeper::View> before;;) {
+  constexpr int attempts = 3;  // its pack may have been rewritten meanwhile: then there is a new view
+  for (int attempt = 1;; ++attempt) {
     TRY_LET(const auto view, keeper_.view(number, wait));
     if (!view) return false;
     auto done = view->chain.read(offset, out, wait);
-    if (done || done.error().kind != Error::Kind::not_found || view == before) return done;
-    before = view;  // its pack may have been rewritten meanwhile: then there is a new view
+    if (done || done.error().kind != Error::Kind::not_found || attempt == attempts) return done;
   }
 }
 

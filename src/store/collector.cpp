@@ -1,5 +1,6 @@
 #include "store/collector.h"
 
+#include "store/failpoint.h"
 #include "store/repacker.h"
 
 namespace sprite::store {
@@ -33,7 +34,10 @@ Result<std::vector<PackLiveness>> remove_spent(PackStore& packs, const std::vect
     return Error{Error::Kind::not_found,
                  std::to_string(live.packs_needed() - collected.packs_needed) + " packs that are needed are missing"};
   if (policy.dry_run == DryRun::no)
-    for (const PackName& name : spent) TRY(packs.remove(name));
+    for (const PackName& name : spent) {
+      failpoint(Failpoint::collect_removing);
+      TRY(packs.remove(name));
+    }
   collected.packs_removed += spent.size();
   collected.bytes_removed += bytes_spent;
   return sparse;

@@ -5,7 +5,9 @@
 
 #include <charconv>
 #include <set>
+#include <thread>
 
+#include "store/failpoint.h"
 #include "store/new_volume.h"
 #include "store/sealer.h"
 
@@ -209,9 +211,11 @@ Result<std::chrono::steady_clock::duration> Keeper::flush_most() {
 template <class Also>
 Result<> Keeper::push(std::optional<Below> below, Also also) {
   TRY(prepare_spare());
+  failpoint(Failpoint::cut_prepared);
   TRY(flush_most());
   return disk_->exchange([&](Layers& layers) -> Result<> {
     TRY(layers.top->flush());
+    failpoint(Failpoint::cut_flushed);
     TRY_LET(Mapping states, layers.top->states_copy());
     const std::int64_t old_top = layers.top->number();
     LayerRow& row = spare_->row;
@@ -225,6 +229,7 @@ Result<> Keeper::push(std::optional<Below> below, Also also) {
       return commit(std::move(transaction));
     }();
     TRY(changed);
+    failpoint(Failpoint::cut_committed);
     LayerPointer frozen = std::move(*layers.top).freeze(std::move(states));
     layers.top = std::move(spare_->layer);
     spare_.reset();
@@ -295,6 +300,7 @@ Result<Checkpoint> Keeper::checkpoint(std::string comment, Automatic automatic, 
   Checkpoint made;
   TRY(push({}, [&](std::int64_t layer) -> Result<> {
     TRY_LET(made, catalogue_.add_checkpoint(layer, automatic, consistency, std::move(comment)));
+    failpoint(Failpoint::checkpoint_row);
     return {};
   }));
   return made;
@@ -313,8 +319,10 @@ Result<Checkpoint> Keeper::restore(std::int64_t number, Consistency present) {
   Checkpoint before;
   TRY(push(Below{target.layer, std::move(layers)}, [&](std::int64_t layer) -> Result<> {
     TRY_LET(before, catalogue_.add_checkpoint(layer, Automatic::yes, present, "before restoring " + name_of(target)));
+    failpoint(Failpoint::restore_row);
     return {};
   }));
+  failpoint(Failpoint::restore_switched);
   return before;
 }
 
@@ -324,6 +332,8 @@ Result<> Keeper::remove_checkpoint(std::int64_t number) {
   TRY_LET(meta::Transaction transaction, begin());
   TRY(catalogue_.remove_checkpoint(number));
   TRY(commit(std::move(transaction)));
+  failpoint(Failpoint::delete_committed);
+  if (packs_) packs_->note_spent();
   return remove_unneeded_files(before);
 }
 
@@ -380,9 +390,12 @@ Result<> Keeper::make_fork(const Path& directory, std::vector<LayerRow> rows, Fi
       TRY(link_file(source.image(), layers / source.image().filename()));
       if (row.number != image_layer) TRY(link_file(source.states(), layers / source.states().filename()));
     }
+    failpoint(Failpoint::fork_linked);
     return {};
   };
-  return make_volume({directory, catalogue_.size_bytes(), rows, link_layers, std::move(others)});
+  TRY(make_volume({directory, catalogue_.size_bytes(), rows, link_layers, std::move(others)}));
+  failpoint(Failpoint::fork_made);
+  return {};
 }
 
 Result<bool> Keeper::seal() {
@@ -394,12 +407,16 @@ Result<bool> Keeper::seal() {
   TRY_LET(const Layers layers, locked([&] { return layers_for(chain); }));
   TRY_LET(const Sealed sealed, seal_layer(*packs_, layers.lower.front()->states(), catalogue_.size_bytes(),
                                           chain_of(layers), layers.packed.get(), ending_));
+  failpoint(Failpoint::seal_packed);
   std::lock_guard one(changing_);
   TRY_LET(meta::Transaction transaction, begin());
   TRY(catalogue_.set_root(chain.front().number, sealed.root));
   TRY(catalogue_.tidy());
+  failpoint(Failpoint::seal_mapped);
   TRY(commit(std::move(transaction)));
+  failpoint(Failpoint::seal_committed);
   TRY(refresh());
+  packs_->note_spent(sealed.replaced_bytes);
   return true;
 }
 
@@ -432,6 +449,7 @@ Result<bool> Keeper::fold(std::size_t layers_max) {
   TRY_LET(const std::optional<Pair> pair, locked([&] { return pair_to_fold(layers_max); }));
   if (!pair) return false;
   TRY(pair->upper->absorb(*pair->lower, catalogue_.files(pair->upper_row.number, pair->upper_row.id)));
+  failpoint(Failpoint::fold_copied);
   std::lock_guard one(changing_);
   TRY_LET(const auto rows, catalogue_.layers());
   const LayerRow& lower = pair->lower_row;
@@ -446,6 +464,7 @@ Result<bool> Keeper::fold(std::size_t layers_max) {
     TRY(catalogue_.tidy());
   }
   TRY(commit(std::move(transaction)));
+  failpoint(Failpoint::fold_committed);
   TRY(refresh());
   remove_files(lower);
   forget_views();
@@ -482,10 +501,59 @@ Result<bool> Keeper::drop_local() {
   TRY(catalogue_.set_not_local(row->number));
   TRY(catalogue_.tidy());
   TRY(commit(std::move(transaction)));
+  failpoint(Failpoint::drop_committed);
   TRY(refresh());
   remove_files(*row);
   forget_views();
   return true;
+}
+
+Result<std::vector<HidingLayer>> Keeper::hiding_layers() {
+  TRY_LET(const auto rows, catalogue_.layers());
+  std::vector<HidingLayer> layers;
+  for (const LayerPointer& layer : disk_->with_layers([](const Layers& open) { return open.lower; })) {
+    const auto row = std::ranges::find(rows, layer->number(), &LayerRow::number);
+    layers.push_back({layer, row != rows.end() && row->root && !layer->is_linked()});
+  }
+  return layers;
+}
+
+Result<std::uint64_t> Keeper::give_back_hidden(std::uint64_t bytes_max) {
+  constexpr std::size_t words_at_once = GiB / block_bytes / BlockStates::blocks_per_word;
+  std::lock_guard background(background_);
+  TRY_LET(const auto layers, locked([&] { return hiding_layers(); }));
+  const std::uint64_t hidden = hidden_bytes(layers);
+  if (hidden <= bytes_max) return std::uint64_t{0};
+  const std::size_t words = layers.front().layer->states().words().size();
+  for (std::size_t first = 0; first < words && !ending_; first += words_at_once)
+    TRY(locked([&] { return give_back_hidden_in(first, std::min(words_at_once, words - first)); }));
+  return hidden;
+}
+
+/// The layers forget the blocks; when nobody reads by what they said before, their storage goes. A crash in between
+/// leaves storage that goes with the layer's files.
+Result<> Keeper::give_back_hidden_in(std::size_t first_word, std::size_t words) {
+  TRY_LET(const auto layers, hiding_layers());
+  const auto hidden = hidden_blocks(layers, first_word, words);
+  if (std::ranges::all_of(hidden, [](const auto& blocks) { return blocks.empty(); })) return {};
+  TRY_LET(const auto rows, catalogue_.layers());
+  const auto each = [&](auto action) -> Result<> {
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      if (hidden[i].empty()) continue;
+      const auto row = std::ranges::find(rows, layers[i].layer->number(), &LayerRow::number);
+      TRY(action(*layers[i].layer, hidden[i], catalogue_.files(row->number, row->id)));
+    }
+    return {};
+  };
+  TRY(each([&](Layer& layer, const auto& blocks, const LayerFiles& files) {
+    return layer.forget(first_word, blocks, files);
+  }));
+  TRY(disk_->exchange([](Layers&) { return Result<>(); }));
+  end_views();
+  failpoint(Failpoint::hidden_forgotten);
+  return each([&](Layer& layer, const auto& blocks, const LayerFiles& files) {
+    return layer.give_back(first_word, blocks, files);
+  });
 }
 
 Result<std::shared_ptr<const Keeper::View>> Keeper::view(std::int64_t number, Wait wait) {
@@ -512,6 +580,17 @@ Result<std::shared_ptr<const Keeper::View>> Keeper::view(std::int64_t number, Wa
 /// Nobody keeps files that were removed.
 void Keeper::forget_views() {
   views_.with([](auto& views) { views.clear(); });
+}
+
+/// The same, and returns when nobody reads through one any more.
+void Keeper::end_views() {
+  std::vector<std::weak_ptr<const View>> ending;
+  views_.with([&](auto& views) {
+    for (const auto& [number, view] : views) ending.push_back(view);
+    views.clear();
+  });
+  for (const auto& view : ending)
+    while (!view.expired()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
 Result<Usage> Keeper::usage() {

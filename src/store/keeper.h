@@ -18,6 +18,7 @@
 #include "base/locked.h"
 #include "store/catalogue.h"
 #include "store/disk.h"
+#include "store/hidden_blocks.h"
 #include "store/volume.h"
 
 namespace sprite::store {
@@ -47,9 +48,13 @@ class Keeper {
   Result<bool> seal();
   Result<bool> fold(std::size_t layers_max);
   Result<bool> drop_local();
+  /// Gives back what sealed layers hold of blocks that newer ones hide, if it is more than `bytes_max`; how much it
+  /// was.
+  Result<std::uint64_t> give_back_hidden(std::uint64_t bytes_max);
   Result<Usage> usage();
 
-  /// A checkpoint as reads see it. It keeps the files of its layers, so nobody holds one for longer than a read.
+  /// A checkpoint as reads see it. It keeps the files of its layers, so nobody holds one for longer than a read, nor
+  /// calls the keeper meanwhile.
   struct View {
     Layers layers{};
     Chain chain;
@@ -111,6 +116,9 @@ class Keeper {
   Result<> make_fork(const Path& directory, std::vector<LayerRow> rows, FillDatabase others);
   Result<> refresh();
   void forget_views();
+  void end_views();
+  Result<std::vector<HidingLayer>> hiding_layers();
+  Result<> give_back_hidden_in(std::size_t first_word, std::size_t words);
   Result<std::vector<LayerRow>> chain_to_seal();
   Result<std::optional<Pair>> pair_to_fold(std::size_t layers_max);
 

@@ -73,9 +73,39 @@ Result<> Layer::copy_blocks(const Layer& lower, const Fd& own, std::uint64_t fir
   return {};
 }
 
+Result<> Layer::forget(std::size_t first_word, std::span<const std::uint64_t> blocks, const LayerFiles& own_files) {
+  for (std::size_t i = 0; i < blocks.size(); ++i)
+    std::atomic_ref(states_.words()[first_word + i]).fetch_and(~(blocks[i] * 3), std::memory_order_release);
+  TRY_LET(const StatesFile states_file, open_states_file(own_files.states(), own_files.id, own_files.volume_bytes));
+  return save_states(states_file, states_.words());
+}
+
+Result<> Layer::give_back(std::size_t first_word, std::span<const std::uint64_t> blocks,
+                          const LayerFiles& own_files) const {
+  TRY_LET(const Fd own, open_file(own_files.image(), O_RDWR));
+  std::vector<std::uint64_t> words(blocks.begin(), blocks.end());
+  const BlockStates forgotten(words);
+  const std::uint64_t first = first_word * BlockStates::blocks_per_word;
+  const std::uint64_t count = words.size() * BlockStates::blocks_per_word;
+  for (std::uint64_t at = 0; at < count;) {
+    const Run run = forgotten.run(at, count - at);
+    if (run.state == BlockState::data) TRY(punch(own.get(), first + at, run.count));
+    at += run.count;
+  }
+  return {};
+}
+
 bool Layer::is_linked() const {
   struct stat info {};
   return ::fstat(file_.get(), &info) != 0 || info.st_nlink > 1;
+}
+
+Result<> punch(int file, std::uint64_t first, std::uint64_t count) {
+  if (::fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(first * block_bytes),
+                  static_cast<off_t>(count * block_bytes)) != 0 &&
+      errno != EOPNOTSUPP)
+    return system_error("cannot give storage back");
+  return {};
 }
 
 std::uint64_t storage_bytes(int file) {

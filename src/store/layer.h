@@ -39,6 +39,11 @@ class Layer {
   /// Fills the blocks that this layer lacks with those of `lower`, which lies right below: nothing reads differently
   /// for it, then or meanwhile. Durable when it returns; after a crash some are filled. Errors: no_space, unavailable.
   Result<> absorb(const Layer& lower, const LayerFiles& own_files);
+  /// Makes blocks absent, durably: in each word from `first_word` on those whose first bit `blocks` has. Their bytes
+  /// stay until give_back(), for those who read meanwhile. Errors: no_space, unavailable.
+  Result<> forget(std::size_t first_word, std::span<const std::uint64_t> blocks, const LayerFiles& own_files);
+  /// Gives back the storage of blocks that were forgotten and that nobody reads any more. Errors: unavailable.
+  Result<> give_back(std::size_t first_word, std::span<const std::uint64_t> blocks, const LayerFiles& own_files) const;
   /// More names than the one lead to the layer's bytes: a fork shares them, and it must not be changed.
   bool is_linked() const;
 
@@ -49,6 +54,9 @@ class Layer {
   Mapping mapping_;
   BlockStates states_;
 };
+
+/// Gives back the storage of these blocks of an open file, where its filesystem can. Errors: unavailable.
+Result<> punch(int file, std::uint64_t first, std::uint64_t count);
 
 /// Bytes of the host's disk that an open file uses.
 std::uint64_t storage_bytes(int file);

@@ -9,6 +9,7 @@
 #include <chrono>
 
 #include "base/handle.h"
+#include "store/failpoint.h"
 
 namespace sprite::store {
 namespace {
@@ -45,7 +46,9 @@ Result<> write_under_name(const Path& path, ByteView bytes) {
     TRY(pwrite_all(file.get(), bytes, 0));
     if (::fsync(file.get()) != 0) return system_error("cannot make a pack durable");
     (void)::posix_fadvise(file.get(), 0, 0, POSIX_FADV_DONTNEED);  // a layer has the same, and memory is dear
+    failpoint(Failpoint::pack_written);
     if (::rename(unfinished.c_str(), path.c_str()) != 0) return system_error("cannot name a pack");
+    failpoint(Failpoint::pack_named);
     return {};
   }();
   if (!written) ::unlink(unfinished.c_str());
@@ -112,6 +115,7 @@ Result<PackName> PackStore::put(ByteView pack) {
   ::SHA256(reinterpret_cast<const unsigned char*>(pack.data()), pack.size(),
            reinterpret_cast<unsigned char*>(name.data()));
   const Path target = path(name);
+  ++puts_;
   TRY(make_folder(target.parent_path()));
   struct stat info {};
   const bool there = ::stat(target.c_str(), &info) == 0 && static_cast<std::size_t>(info.st_size) == pack.size();

@@ -3,6 +3,7 @@
 ///
 /// A pack is durable before anything names it. An object is verified each time it is read: its length, zstd's checksum
 /// of its content, and that this is the checksum which whoever names it expects.
+#include <atomic>
 #include <functional>
 #include <list>
 #include <map>
@@ -75,6 +76,16 @@ class PackStore {
   /// Held shared from before packs are put until a volume names them, and alone by the collector.
   std::shared_mutex& naming() { return naming_; }
 
+  /// About so many bytes of packs may not be needed any more.
+  void note_spent(std::uint64_t bytes) { spent_bytes_ += bytes; }
+  /// The same, where nobody knows how many: as if it were much.
+  void note_spent() { note_spent(spent_unknown); }
+  static constexpr std::uint64_t spent_unknown = GiB;
+  std::uint64_t spent_bytes() const { return spent_bytes_; }
+  void forget_spent(std::uint64_t bytes) { spent_bytes_ -= bytes; }
+  /// How many packs this process has stored.
+  std::uint64_t puts() const { return puts_; }
+
   /// What an open volume does when objects have been moved: from then on it reads through what volume.db says.
   using Follow = std::function<Result<>()>;
   /// Calls a Follow while it lives; its destructor waits for a call that is under way.
@@ -97,6 +108,7 @@ class PackStore {
   Result<std::shared_ptr<const Fd>> open(const PackName& name);
 
   const Path directory_;
+  std::atomic<std::uint64_t> spent_bytes_ = 0, puts_ = 0;
   std::shared_mutex naming_;
   std::mutex following_;  ///< before any lock of a follower
   std::list<Follow> followers_;

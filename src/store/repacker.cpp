@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "store/failpoint.h"
 #include "store/pack_sink.h"
 
 namespace sprite::store {
@@ -148,11 +149,7 @@ Result<> exchange_roots(const Path& directory, const Mover& mover) {
 
 Result<std::vector<Root>> roots_of(const Path& directory) {
   TRY_LET(Catalogue catalogue, Catalogue::open(directory));
-  TRY_LET(const auto layers, catalogue.layers());
-  std::vector<Root> roots;
-  for (const LayerRow& layer : layers)
-    if (layer.root) roots.push_back(*layer.root);
-  return roots;
+  return catalogue.roots_in_use();
 }
 
 Result<std::size_t> repack(PackStore& packs, const std::vector<Path>& volumes, const std::vector<PackLiveness>& sparse,
@@ -169,7 +166,11 @@ Result<std::size_t> repack(PackStore& packs, const std::vector<Path>& volumes, c
   Mover mover(packs, worth);
   for (const Root& root : roots) TRY(mover.add(root));
   TRY(mover.finish());
-  for (const Path& directory : volumes) TRY(exchange_roots(directory, mover));
+  failpoint(Failpoint::collect_moved);
+  for (const Path& directory : volumes) {
+    TRY(exchange_roots(directory, mover));
+    failpoint(Failpoint::collect_exchanged);
+  }
   TRY(packs.tell_moved());
   return worth.size();
 }

@@ -27,7 +27,7 @@ struct PackLiveness {
 Result<std::size_t> repack(PackStore& packs, const std::vector<Path>& volumes, const std::vector<PackLiveness>& sparse,
                            std::uint64_t sparse_percent);
 
-/// The roots of the layers of the volume in `directory`. Errors: as Catalogue::open().
+/// The roots that the volume in `directory` needs. Errors: as Catalogue::open().
 Result<std::vector<Root>> roots_of(const Path& directory);
 
 }  // namespace sprite::store

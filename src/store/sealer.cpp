@@ -69,8 +69,11 @@ class Sealing {
     const std::uint64_t offset = chunk * chunk_bytes;
     TRY(view_.read(offset, MutableByteView(content).first(std::min(chunk_bytes, blocks_ * block_bytes - offset)),
                    Wait::yes));
-    if (std::ranges::all_of(content, [](std::byte each) { return each == std::byte{0}; }))
+    const std::uint64_t replaced = old.kind == Entry::Kind::object ? old.old.place.length : 0;
+    if (std::ranges::all_of(content, [](std::byte each) { return each == std::byte{0}; })) {
+      result_.replaced_bytes += replaced;
       return NewEntry{Entry::Kind::zero, {}, {}};
+    }
     TRY(sink_.make_room());
     TRY_LET(const ObjectPlace place, sink_.add(content));
     if (old.kind == Entry::Kind::object && old.old.place.checksum == place.checksum) {
@@ -82,6 +85,7 @@ class Sealing {
       }
     }
     ++result_.chunks_written;
+    result_.replaced_bytes += replaced;
     return sink_.remember(place);
   }
 

@@ -14,6 +14,7 @@ struct Sealed {
   Root root{};
   std::uint64_t chunks_touched = 0, chunks_written = 0;  ///< chunks_written: not counting zeros and equal ones
   std::uint64_t packed_bytes = 0;                        ///< compressed, map nodes included
+  std::uint64_t replaced_bytes = 0;                      ///< compressed, of the map before: this one does not need them
 };
 
 /// Seals a layer. `touched`: its states; `view`: the volume as of this layer; `before`: the map of what lies below,

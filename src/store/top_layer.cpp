@@ -83,7 +83,7 @@ TopLayer::TopLayer(std::int64_t number, Fd image, StatesFile states_file, Path t
       states_(mapping_.words().subspan(header_words)),
       pages_(states_.words().size_bytes() / page_bytes) {}
 
-/// Finds out which states a killed process had not yet made durable.
+/// Finds out which states a killed process had not yet made durable, and what it had zeroed.
 Result<> TopLayer::mark_changes_since_flush() {
   const auto words = states_.words();
   TRY_LET(const Mapping durable, Mapping::anonymous(words.size_bytes()));
@@ -94,6 +94,7 @@ Result<> TopLayer::mark_changes_since_flush() {
                saved = durable.words().subspan(page * page_words, page_words);
     pages_[page].changed = !std::ranges::equal(now, saved);
     pages_[page].used = std::ranges::any_of(now, [](std::uint64_t word) { return word != 0; });
+    for (const std::uint64_t word : now) hidden_blocks_ += static_cast<unsigned>(std::popcount(zeros_in(word)));
   }
   return {};
 }
@@ -151,14 +152,11 @@ Result<> TopLayer::zero(std::uint64_t first, std::uint64_t count) {
   for (std::uint64_t done = 0; done < count;) {
     const Run run = states_.run(first + done, count - done);
     if (run.state == BlockState::data) stored.emplace_back(first + done, run.count);
+    if (run.state == BlockState::absent) hidden_blocks_ += run.count;
     done += run.count;
   }
   change(first, count, BlockState::zero);
-  for (const auto& [at, length] : stored)
-    if (::fallocate(image_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(at * block_bytes),
-                    static_cast<off_t>(length * block_bytes)) != 0 &&
-        errno != EOPNOTSUPP)
-      return system_error("cannot give storage back");
+  for (const auto& [at, length] : stored) TRY(punch(image_.get(), at, length));
   return {};
 }
 

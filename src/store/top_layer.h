@@ -44,6 +44,8 @@ class TopLayer {
   bool is_empty() const {
     return std::ranges::none_of(pages_, [](const Page& page) { return page.used.load(); });
   }
+  /// Bytes of what lies below that zeroed blocks hide, or more.
+  std::uint64_t hidden_bytes() const { return hidden_blocks_ * block_bytes; }
   std::uint64_t used_bytes() const { return storage_bytes(image_.get()) + storage_bytes(states_file_.file.get()); }
 
   /// Holds the stripes of a range of blocks.
@@ -106,7 +108,8 @@ class TopLayer {
   std::vector<Page> pages_;
   std::array<std::mutex, stripe_count> stripes_;
 
-  std::atomic<bool> unflushed_ = true;  ///< Something was written since the last flush began.
+  std::atomic<std::uint64_t> hidden_blocks_ = 0;  ///< Absent ones that became zero.
+  std::atomic<bool> unflushed_ = true;            ///< Something was written since the last flush began.
   std::mutex flushing_;
   std::condition_variable flushed_;
   bool flush_running_ = false, flush_refused_ = false;

@@ -1,10 +1,8 @@
 #include "store/upkeep.h"
 
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <algorithm>
+
+#include "store/background.h"
 
 namespace sprite::store {
 namespace {
@@ -12,14 +10,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto look_again = 10s, retry_first = 5s, retry_last = 300s;
-constexpr int niceness = 10;
-
-/// Of this thread alone: others come first at the processors and, as far as the host's disk heeds that, there.
-void yield_to_others() {
-  constexpr int best_effort_last = 2 << 13 | 7, this_thread = 1;
-  (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), niceness);
-  (void)::syscall(SYS_ioprio_set, this_thread, 0, best_effort_last);
-}
 
 }  // namespace
 
@@ -65,13 +55,14 @@ void Upkeep::run() {
   }
 }
 
-/// Cuts a large top layer, so that it can be sealed; one that is written to without a pause not before it is very
-/// large.
+/// Cuts a large top layer, or one that hides much, so that it can be sealed; one that is written to without a pause not
+/// before it is very large.
 Result<> Upkeep::cut() {
   constexpr std::uint64_t very_large = 16;
-  const auto used = keeper_.disk().with_layers([](const Layers& layers) { return layers.top->used_bytes(); });
+  const auto [used, hidden] = keeper_.disk().with_layers(
+      [](const Layers& layers) { return std::pair(layers.top->used_bytes(), layers.top->hidden_bytes()); });
   if (used > very_large * policy_.cut_bytes) return keeper_.cut();
-  if (used > policy_.cut_bytes) TRY(keeper_.cut_between_writes());
+  if (used > policy_.cut_bytes || hidden > policy_.hidden_bytes_max) TRY(keeper_.cut_between_writes());
   return {};
 }
 
@@ -79,12 +70,15 @@ Result<> Upkeep::cut() {
 Result<> Upkeep::work() {
   TRY(cut());
   TRY(keeper_.prepare());
+  bool changed = false;
   for (bool more = true; more && !ending();) {
     // Folding first: what a newer layer overwrote need not be sealed.
     TRY_LET(const bool folded, keeper_.fold(policy_.layers_max));
     TRY_LET(const bool sealed, keeper_.seal());
     more = folded || sealed;
+    changed |= more;
   }
+  if (changed && !ending()) TRY(keeper_.give_back_hidden(policy_.hidden_bytes_max));
   return give_back();
 }
 

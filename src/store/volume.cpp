@@ -95,6 +95,9 @@ Result<> Volume::prepare() { return implementation_->keeper->prepare(); }
 Result<bool> Volume::seal() { return implementation_->keeper->seal(); }
 Result<bool> Volume::fold(std::size_t layers_max) { return implementation_->keeper->fold(layers_max); }
 Result<bool> Volume::drop_local() { return implementation_->keeper->drop_local(); }
+Result<std::uint64_t> Volume::give_back_hidden(std::uint64_t bytes_max) {
+  return implementation_->keeper->give_back_hidden(bytes_max);
+}
 Result<Usage> Volume::usage() { return implementation_->keeper->usage(); }
 
 std::uint64_t Volume::used_bytes() const {

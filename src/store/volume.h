@@ -33,9 +33,10 @@ struct Usage {
 
 /// When a volume's upkeep does what.
 struct UpkeepPolicy {
-  std::size_t layers_max = 8;                ///< longer chains are folded
-  std::uint64_t cut_bytes = 256 * MiB;       ///< a top layer larger than this is cut, so that it can be sealed
-  std::uint64_t local_bytes_max = 64 * GiB;  ///< local copies of sealed layers beyond this are dropped
+  std::size_t layers_max = 8;                  ///< longer chains are folded
+  std::uint64_t cut_bytes = 256 * MiB;         ///< a top layer larger than this is cut, so that it can be sealed
+  std::uint64_t hidden_bytes_max = 128 * MiB;  ///< what trims hide in older layers beyond this is given back
+  std::uint64_t local_bytes_max = 64 * GiB;    ///< local copies of sealed layers beyond this are dropped
 };
 
 class Volume final : public nbd::Device {
@@ -94,6 +95,11 @@ class Volume final : public nbd::Device {
   /// Removes the oldest sealed layer's local files, whose blocks are read from packs afterwards; false if there is
   /// none.
   Result<bool> drop_local();
+
+  /// Gives back the storage of what sealed layers hold of blocks that newer ones hide, if that is more than
+  /// `bytes_max`; returns how much it was. Such blocks of checkpoints are read from packs afterwards. Errors: no_space,
+  /// unavailable.
+  Result<std::uint64_t> give_back_hidden(std::uint64_t bytes_max);
 
   /// From now on a thread seals, folds, drops and prepares by itself; until close(). Needs packs.
   void start_upkeep(const UpkeepPolicy& policy);

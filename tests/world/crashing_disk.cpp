@@ -461,4 +461,6 @@ void crash_now() {
   crash();
 }
 
+void crash_here() { crash(); }
+
 }  // namespace sprite::test

@@ -16,8 +16,8 @@ enum class Crash { none, kill, power };
 /// Exit status of a process that lost its power.
 constexpr int power_lost_status = 42;
 
-/// From now on files below `root` are watched; on the `operation`-th change or sync from now (from 1) this process
-/// crashes as `kind` says. `log` and `graveyard` (a directory, on the same filesystem) are the disk's own;
+/// From now on files below `root` are watched; on the `operation`-th change or sync from now (from 1; 0: none) this
+/// process crashes as `kind` says. `log` and `graveyard` (a directory, on the same filesystem) are the disk's own;
 /// `volatile_directory` is empty after a loss of power. `seed` decides what is lost.
 void start_crashing_disk(const std::filesystem::path& root, const std::filesystem::path& log,
                          const std::filesystem::path& graveyard, const std::filesystem::path& volatile_directory,
@@ -32,4 +32,6 @@ bool plant(const std::string& bug);
 
 /// Crashes now, as start_crashing_disk() said (not for none).
 [[noreturn]] void crash_now();
+/// The same in the middle of something: what a planted bug has delayed is not durable.
+[[noreturn]] void crash_here();
 }  // namespace sprite::test

@@ -8,8 +8,10 @@
 //   rows-before-packs  volume.db names a pack before the pack is durable
 //
 // One seed is several rounds. In each, a process opens the volume, compares it with what the model allows after the
-// round before, and goes on until it is killed, loses power (see crashing_disk.h), or ends. The last round has no crash
-// and looks at everything: content, checkpoints, forks, files that should not be there, packs that nobody needs.
+// round before, and goes on until it is killed, loses power (see crashing_disk.h), or ends. It crashes at a change of
+// the disk that is chosen at random, or at a failpoint (failpoint.h); a run of 1000 seeds fails if it missed one. The
+// last round has no crash and looks at everything: content, checkpoints, forks, files that should not be there, packs
+// that nobody needs.
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,6 +23,7 @@
 #include <set>
 
 #include "store/collector.h"
+#include "store/failpoint.h"
 #include "store/volume.h"
 #include "support/temporary_directory.h"
 #include "world/crashing_disk.h"
@@ -49,6 +52,7 @@ struct Operation {
     seal,
     fold,
     drop_local,
+    give_back,
     collect,
     reopen,
     count
@@ -64,6 +68,7 @@ using Kind = Operation::Kind;
 struct Shared {
   bool verified, pending_happened;
   std::uint64_t begun, done, packs_rewritten;
+  std::uint64_t failpoint;  ///< 1 more than that of the one at which it crashed
   char message[512];
   Value actual[sectors];
 };
@@ -101,8 +106,8 @@ std::uint64_t somewhere(std::mt19937_64& random) {
 }
 
 Operation World::next(std::mt19937_64& random) {
-  static constexpr int weights[] = {6, 30, 6, 12, 3, 6, 3, 3, 2, 9, 6, 3, 6, 2};
-  int choice = static_cast<int>(random() % 97);
+  static constexpr int weights[] = {6, 30, 6, 12, 3, 6, 3, 3, 2, 9, 6, 3, 4, 6, 2};
+  int choice = static_cast<int>(random() % 101);
   Operation operation;
   int kind = 0;
   while (choice >= weights[kind]) choice -= weights[kind++];
@@ -293,6 +298,7 @@ void Player::perform(const Operation& operation) {
     case Kind::seal: must(with_patience([&] { return volume_->seal(); }), "seal"); break;
     case Kind::fold: must(with_patience([&] { return volume_->fold(2 + operation.count % 4); }), "fold"); break;
     case Kind::drop_local: must(with_patience([&] { return volume_->drop_local(); }), "drop a layer"); break;
+    case Kind::give_back: must(with_patience([&] { return volume_->give_back_hidden(0); }), "give back"); break;
     case Kind::collect: collect(); break;
     case Kind::reopen: {
       if (operation.count % 2 == 0) must(volume_->close(), "close");
@@ -334,12 +340,32 @@ void Player::look_at_everything() {
   }
 }
 
+/// Where a process is to crash, and how often it passes there before.
+struct Appointment {
+  Failpoint at = Failpoint::count;
+  std::uint64_t passes = 0;
+};
+Appointment appointment;
+
+void crash_at(Failpoint point) {
+  if (point != appointment.at || appointment.passes-- > 0) return;
+  shared->failpoint = static_cast<std::uint64_t>(point) + 1;
+  crash_here();
+}
+
 /// One process's life. Never returns.
 [[noreturn]] void live(const Place& place, World world, Crash before, const std::optional<Operation>& pending,
                        Crash crash, std::uint64_t seed, int operations, bool last) {
   std::mt19937_64 random(seed);
-  start_crashing_disk(place.root, place.log, place.graveyard, place.runtime, crash, random() % (last ? 1 : 300) + 1,
-                      random());
+  std::uint64_t crash_at_change = random() % (last ? 1 : 300) + 1;
+  if (!last && random() % 2 == 0) {
+    constexpr int enough_operations = 40;  // to come there, mostly
+    appointment = {static_cast<Failpoint>(random() % static_cast<std::uint64_t>(Failpoint::count)), random() % 2};
+    crash_at_change = 0;
+    operations = std::max(operations, enough_operations);
+    on_failpoint(crash_at);
+  }
+  start_crashing_disk(place.root, place.log, place.graveyard, place.runtime, crash, crash_at_change, random());
   Player player(place, world);
   player.open();
   player.compare_after(before, pending);
@@ -391,6 +417,7 @@ std::optional<Operation> follow(World& world, Crash before, const std::optional<
 struct Tally {
   std::uint64_t operations = 0, ends = 0, kills = 0, power_losses = 0, in_an_operation = 0, in_open = 0,
                 packs_rewritten = 0;
+  std::array<std::uint64_t, static_cast<std::size_t>(Failpoint::count)> at_failpoint{};
 };
 
 /// Empty if all went well, else what did not.
@@ -442,10 +469,26 @@ std::string run_seed(std::uint64_t seed, Tally& tally) {
     tally.packs_rewritten += shared->packs_rewritten;
     tally.in_an_operation += shared->begun > shared->done ? 1 : 0;
     tally.in_open += shared->verified ? 0 : 1;
+    if (shared->failpoint > 0) ++tally.at_failpoint[shared->failpoint - 1];
     pending = follow(world, before, pending, round_seed);
     if (shared->verified || lost_power) before = lost_power ? Crash::power : killed ? Crash::kill : Crash::none;
   }
   return {};
+}
+
+/// Prints how often which failpoint was crashed at; false if a long run did so nowhere at one.
+bool crashed_everywhere(const Tally& tally, std::uint64_t seeds) {
+  constexpr std::uint64_t enough_seeds = 1000;
+  bool everywhere = true;
+  for (std::size_t i = 0; i < tally.at_failpoint.size(); ++i) {
+    fmt::print("{}{} {}", i == 0 ? "crashes at failpoints: " : ", ", to_string(static_cast<Failpoint>(i)),
+               tally.at_failpoint[i]);
+    everywhere &= tally.at_failpoint[i] > 0;
+  }
+  fmt::print("\n");
+  if (everywhere || seeds < enough_seeds) return true;
+  fmt::print("a failpoint was never crashed at\n");
+  return false;
 }
 
 /// Whether all of these seeds do well; prints the first that does not.
@@ -462,7 +505,7 @@ bool run_seeds(std::uint64_t first, std::uint64_t last, const std::string& progr
       " operation, {} in open), {} packs rewritten\n",
       first, last, tally.operations, tally.ends, tally.kills, tally.power_losses, tally.in_an_operation, tally.in_open,
       tally.packs_rewritten);
-  return true;
+  return crashed_everywhere(tally, last - first + 1);
 }
 
 }  // namespace
