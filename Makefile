@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 JOBS   ?= $(shell nproc)
 
 .DEFAULT_GOAL := build
-.PHONY: help deps build image demo check unit functional sanitize fuzz bench soak format install clean
+.PHONY: help deps build image demo check unit functional sanitized sanitize fuzzers fuzz bench soak format install clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -39,11 +39,16 @@ space := $() $()
 SANITIZED ?= $(subst $(space),|,$(notdir $(patsubst %/,%,$(wildcard tests/unit/*/))))
 SANITIZED_TARGETS = $(addprefix test_,$(subst |, ,$(SANITIZED)))
 
-sanitize: deps ## unit tests under AddressSanitizer and UndefinedBehaviorSanitizer; SANITIZED="cli|vm" names folders
-	@cmake --preset asan >/dev/null && cmake --build --preset asan -j $(JOBS) --target $(SANITIZED_TARGETS) && \
-	  ctest --test-dir build/asan --output-on-failure -j $(JOBS) -R '^unit[.]($(SANITIZED))$$' 
+sanitized: deps
+	@cmake --preset asan >/dev/null && cmake --build --preset asan -j $(JOBS) --target $(SANITIZED_TARGETS)
 
-fuzz: deps ## every fuzz target for SECONDS (60) each
+sanitize: sanitized ## unit tests under AddressSanitizer and UndefinedBehaviorSanitizer; SANITIZED="cli|vm" names folders
+	@ctest --test-dir build/asan --output-on-failure -j $(JOBS) -R '^unit[.]($(SANITIZED))$$'
+
+fuzzers: deps
+	@cmake --preset fuzz >/dev/null && cmake --build build/fuzz -j $(JOBS) --target fuzz
+
+fuzz: fuzzers ## every fuzz target for SECONDS (60) each
 	@tests/fuzz/run $(or $(SECONDS),60)
 
 bench: image ## a table of figures beside their baselines, in one run

@@ -510,7 +510,15 @@ bool run_seeds(std::uint64_t first, std::uint64_t last, const std::string& progr
 
 }  // namespace
 
+// The files lie on a tmpfs if it has room: what a disk loses without power is this program's own doing, and creating a
+// file costs a tenth there.
+void work_in_memory() {
+  std::error_code missing;
+  if (std::filesystem::space("/dev/shm", missing).available >= 256 << 20 && !missing) ::setenv("TMPDIR", "/dev/shm", 0);
+}
+
 int main(int count, char** arguments) {
+  work_in_memory();
   std::vector<std::string> words(arguments, arguments + count);
   std::string program = words[0];
   bool planted = false;
