@@ -53,6 +53,10 @@ asio::awaitable<Result<>> configure(Stream stream, wire::Configure identity, std
   co_return Result<>{};
 }
 
+asio::awaitable<Result<>> run_program(Stream stream, std::string program, std::chrono::milliseconds limit) {
+  return post(std::move(stream), "/v1/exec?cmd=" + std::move(program), limit);
+}
+
 asio::awaitable<Result<wire::AgentStatus>> status(Stream stream, std::chrono::milliseconds limit) {
   http::Request request("GET", "/host/status");
   CO_TRY_LET(const http::Response response, co_await call(std::move(stream), std::move(request), limit));

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "sprite/agent_client.h"
 #include "sprite/connect_channel.h"
 #include "sprite/hidden_vms.h"
 #include "sprite/on_pool.h"
@@ -18,6 +19,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::chrono::seconds idle_limit = 5min, watch_step = 5s;
+constexpr auto rehearsal_limit = 10s;
 constexpr std::uint64_t reserve_bytes = 512 * MiB;  // besides what a blank itself takes
 
 /// What the kernel thinks that programs can still have.
@@ -39,27 +41,39 @@ bool Blanks::memory_is_short(std::uint64_t bytes) const {
   return std::min(available_memory(), room_in(host_.options().memory_dir)) < bytes + reserve_bytes;
 }
 
-asio::awaitable<Result<Blank>> Blanks::take(std::shared_ptr<const Template> of) {
-  auto waiting = take_waiting(of);
-  if (waiting) co_return *std::move(waiting);
-  co_return co_await make(of);
+Result<> Blank::fork_disk(const Path& folder, store::FillDatabase rows) const {
+  return scratch ? scratch->volume()->fork(folder, cut, std::move(rows))
+                 : made_of->disk->fork(folder, made_of->cut, std::move(rows));
 }
 
-std::optional<Blank> Blanks::take_waiting(const std::shared_ptr<const Template>& of) {
-  const auto found = std::ranges::find(waiting_, of, &Blank::made_of);
-  if (!of || found == waiting_.end()) return std::nullopt;
+std::optional<Blank> Blanks::Pool::take(const std::shared_ptr<const Template>& of) {
+  const auto found = std::ranges::find(waiting, of, &Blank::made_of);
+  if (!of || found == waiting.end()) return std::nullopt;
   std::optional<Blank> blank = std::move(*found);
-  waiting_.erase(found);
+  waiting.erase(found);
   return blank;
 }
 
-asio::awaitable<Result<Blank>> Blanks::make(std::shared_ptr<const Template> of) {
+/// A start can use one that was meant for a wake.
+std::optional<Blank> Blanks::take_waiting(const std::shared_ptr<const Template>& of, BlankFor what) {
+  auto blank = pool(what).take(of);
+  return blank || what == BlankFor::wake ? std::move(blank) : for_wakes_.take(of);
+}
+
+asio::awaitable<Result<Blank>> Blanks::take(std::shared_ptr<const Template> of) {
+  auto waiting = take_waiting(of, BlankFor::start);
+  if (waiting) co_return *std::move(waiting);
+  co_return co_await make(of, BlankFor::wake);  // it has no time to rehearse
+}
+
+asio::awaitable<Result<Blank>> Blanks::make(std::shared_ptr<const Template> of, BlankFor what) {
   CO_TRY_LET(const std::string vm_id, hidden_vms::begin(host_));
-  const auto blank = std::make_shared<Blank>(Blank{vm_id, std::move(of), nullptr});
-  auto started = co_await start(blank);
-  if (started) co_return std::move(*blank);
+  const auto blank = std::make_shared<Blank>(Blank{.vm_id = vm_id, .made_of = std::move(of)});
+  auto made = co_await start(blank);
+  if (made && what == BlankFor::start) made = co_await rehearse(blank);
+  if (made) co_return std::move(*blank);
   co_await discard(std::move(*blank));
-  co_return std::move(started).error();
+  co_return std::move(made).error();
 }
 
 asio::awaitable<Result<>> Blanks::start(std::shared_ptr<Blank> blank) {
@@ -81,39 +95,79 @@ asio::awaitable<Result<>> Blanks::start(std::shared_ptr<Blank> blank) {
   co_return co_await host_.with_hypervisor("starting a machine", start);
 }
 
+/// Until a program has run in it, as a sprite's first one will; then it stands still, its disk cut.
+asio::awaitable<Result<>> Blanks::rehearse(std::shared_ptr<Blank> blank) {
+  const std::string id = blank->vm_id;
+  auto bind = [this, blank]() -> Result<> {
+    TRY_LET(blank->scratch, ScratchDisk::make(host_, *blank->made_of, blank->vm_id));
+    return blank->disks->bind(blank->scratch->volume());
+  };
+  CO_TRY(co_await on_pool(host_.pool(), bind));
+  auto load = [id, of = blank->made_of](vm::Hypervisor& hypervisor) -> Result<> {
+    TRY(hypervisor.load(id, of->memory.state()));
+    return hypervisor.resume(id);
+  };
+  CO_TRY(co_await host_.with_hypervisor("loading the template", load, rehearsal_limit));
+  auto refuse = [](Stream) {};  // nobody is at home who could ask for anything
+  auto closed = [](Error) {};
+  CO_TRY_LET(const auto link, co_await connect_channel(host_.executor(), host_.vm_dir(id) / "channel.sock", refuse,
+                                                       closed, rehearsal_limit));
+  const wire::Configure nobody = host_.new_identity("sprite-" + id, "blank");
+  CO_TRY_LET(Stream first, link->open());
+  CO_TRY(co_await agent_client::configure(std::move(first), nobody, rehearsal_limit));
+  CO_TRY_LET(Stream second, link->open());
+  CO_TRY(co_await agent_client::run_program(std::move(second), "true", rehearsal_limit));
+  auto pause = [id](vm::Hypervisor& hypervisor) { return hypervisor.pause(id); };
+  CO_TRY(co_await host_.with_hypervisor("pausing a machine", pause, rehearsal_limit));
+  auto cut = [blank]() -> Result<> {
+    TRY_LET(const store::Checkpoint made, blank->scratch->volume()->checkpoint("the disk of a blank"));
+    blank->cut = made.number;
+    return {};
+  };
+  co_return co_await on_pool(host_.pool(), cut);
+}
+
 asio::awaitable<void> Blanks::discard(Blank blank) {
   auto end = [this, id = blank.vm_id](vm::Hypervisor& hypervisor) { return hidden_vms::end(host_, hypervisor, id); };
   const auto ended = co_await host_.with_hypervisor("ending a machine", end);
   if (!ended) log::warning("ignoring: {}", log::one_line(ended.error()));  // the next daemon ends it
-  auto stop = [disks = std::move(blank.disks)]() mutable { return disks.reset(), Result<>(); };
+  auto stop = [disks = std::move(blank.disks), scratch = std::move(blank.scratch)]() mutable {
+    disks.reset();
+    scratch.reset();
+    return Result<>();
+  };
   (void)co_await on_pool(host_.pool(), stop);
 }
 
-asio::awaitable<void> Blanks::keep_ready(std::shared_ptr<const Template> of) {
+asio::awaitable<void> Blanks::discard_oldest(Pool& pool) {
+  Blank oldest = std::move(pool.waiting.front());
+  pool.waiting.pop_front();
+  co_await discard(std::move(oldest));
+}
+
+asio::awaitable<Result<>> Blanks::keep_ready(std::shared_ptr<const Template> of, BlankFor what) {
   last_use_ = std::chrono::steady_clock::now();
   if (!watched_) {
     watched_ = true;
     auto ignored = [](std::exception_ptr) {};
     asio::co_spawn(host_.executor(), watch(), ignored);
   }
-  while (!closing_ && waiting_.size() + being_made_ > 0 &&
-         std::ranges::find(waiting_, of, &Blank::made_of) == waiting_.end() &&
-         waiting_.size() == host_.options().blanks_max) {
-    Blank other = std::move(waiting_.front());  // of what was used before
-    waiting_.pop_front();
-    co_await discard(std::move(other));
+  Pool& pool = this->pool(what);
+  const std::size_t wanted = host_.options().blanks_max;
+  while (!closing_ && !pool.waiting.empty() && pool.waiting.size() == wanted &&
+         std::ranges::find(pool.waiting, of, &Blank::made_of) == pool.waiting.end()) {
+    co_await discard_oldest(pool);  // of what was used before
   }
-  while (!closing_ && waiting_.size() + being_made_ < host_.options().blanks_max &&
-         !memory_is_short(of->memory.ram_data_bytes)) {
-    ++being_made_;
-    auto made = co_await make(of);
-    --being_made_;
-    if (!made) {
-      log::warning("no machine is kept ready: {}", log::one_line(made.error()));
-      co_return;
-    }
-    waiting_.push_back(*std::move(made));
+  while (!closing_ && pool.size() < wanted && !memory_is_short(of->memory.ram_data_bytes)) {
+    ++pool.being_made;
+    auto made = co_await make(of, what);
+    --pool.being_made;
+    if (!made) co_return std::move(made).error();
+    log::info("machine {} waits for the next {}", vm::short_id(made->vm_id),
+              what == BlankFor::start ? "start" : "wake");
+    pool.waiting.push_back(*std::move(made));
   }
+  co_return Result<>{};
 }
 
 /// While there are any.
@@ -122,31 +176,32 @@ asio::awaitable<void> Blanks::watch() {
     co_await pause_for(watch_step);
     const bool unused = std::chrono::steady_clock::now() - last_use_ > idle_limit;
     if (unused || memory_is_short(0)) co_await give_up();
-  } while (!closing_ && waiting_.size() + being_made_ > 0);
+  } while (!closing_ && for_starts_.size() + for_wakes_.size() > 0);
   watched_ = false;
 }
 
 asio::awaitable<bool> Blanks::give_up() {
-  const bool had_some = !waiting_.empty();
-  while (!waiting_.empty()) {
-    Blank blank = std::move(waiting_.front());
-    waiting_.pop_front();
-    co_await discard(std::move(blank));
+  const bool had_some = for_starts_.waiting.size() + for_wakes_.waiting.size() > 0;
+  for (Pool* pool : {&for_starts_, &for_wakes_}) {
+    while (!pool->waiting.empty()) co_await discard_oldest(*pool);
   }
   co_return had_some;
 }
 
 asio::awaitable<void> Blanks::ended(std::string vm_id) {
-  const auto found = std::ranges::find(waiting_, vm_id, &Blank::vm_id);
-  if (found == waiting_.end()) co_return;
-  Blank blank = std::move(*found);
-  waiting_.erase(found);
-  co_await discard(std::move(blank));
+  for (Pool* pool : {&for_starts_, &for_wakes_}) {
+    const auto found = std::ranges::find(pool->waiting, vm_id, &Blank::vm_id);
+    if (found == pool->waiting.end()) continue;
+    Blank blank = std::move(*found);
+    pool->waiting.erase(found);
+    co_await discard(std::move(blank));
+    co_return;
+  }
 }
 
 void Blanks::close() {
   closing_ = true;
-  waiting_.clear();
+  for (Pool* pool : {&for_starts_, &for_wakes_}) pool->waiting.clear();
 }
 
 }  // namespace sprite

@@ -1,36 +1,48 @@
 #pragma once
 /// Blanks: VMs whose QEMU waits, its RAM already that of a template, to become any sprite.
 ///
-/// A QEMU takes most of a start's time to come up; a few are kept ready, so that nobody waits for it. Nobody is at
-/// home, though, when no sprite has been made or started for a while: blanks are made only after one was, and given up
-/// some minutes after the last. They are hidden VMs (hidden_vms.h) until a sprite's machine has taken them over, so
-/// that those of a killed daemon are ended by the next. Memory that is short goes to sprites: no blank is made then,
-/// and those there are go first.
+/// A QEMU takes most of a start's time to come up; a few are kept ready, so that nobody waits for it. Those for starts
+/// have rehearsed besides: they have gone on from the template, as nobody, run a first program, and been paused, with
+/// the disk cut at that instant; a first program takes long, above all in emulation, where its code is translated only
+/// then. Those for wakes have not, since a QEMU loads a state once.
+///
+/// Nobody is at home, though, when no sprite has been made or started for a while: blanks are made only after one was,
+/// of the kind that it needed, and given up some minutes after the last. They are hidden VMs (hidden_vms.h) until a
+/// sprite's machine has taken them over, so that those of a killed daemon are ended by the next. Memory that is short
+/// goes to sprites: no blank is made then, and those there are go first.
 #include <deque>
 
 #include "sprite/disk_server.h"
-#include "sprite/templates.h"
+#include "sprite/scratch_disk.h"
 
 namespace sprite {
 
 struct Blank {
   std::string vm_id{};
   std::shared_ptr<const Template> made_of{};
-  std::shared_ptr<DiskServer> disks{};  ///< Of nobody yet.
+  std::shared_ptr<DiskServer> disks{};     ///< Of nobody yet.
+  std::shared_ptr<ScratchDisk> scratch{};  ///< Its disk, if it has rehearsed.
+  std::int64_t cut = 0;                    ///< The checkpoint of that which goes with its memory.
+
+  /// Makes the disk of the sprite that it becomes. Errors: as store::Volume::fork().
+  Result<> fork_disk(const Path& folder, store::FillDatabase rows) const;
 };
+
+enum class BlankFor { start, wake };
 
 class Blanks {
  public:
   explicit Blanks(Host& host) : host_(host) {}
 
   /// One that waits, or nothing.
-  std::optional<Blank> take_waiting(const std::shared_ptr<const Template>& of);
-  /// One that waits, else a new one. Errors: corrupt (the template's RAM), no_space, unavailable.
+  std::optional<Blank> take_waiting(const std::shared_ptr<const Template>& of, BlankFor what);
+  /// One for a start that waits, else a new one. Errors: corrupt (the template's RAM), no_space, unavailable.
   asio::awaitable<Result<Blank>> take(std::shared_ptr<const Template> of);
   /// Ends one that was taken and is not needed. Its end is not waited for by anybody else.
   asio::awaitable<void> discard(Blank blank);
-  /// Keeps as many ready as the settings say, until they have not been used for some minutes.
-  asio::awaitable<void> keep_ready(std::shared_ptr<const Template> of);
+  /// Keeps as many ready as the settings say, until they have not been used for some minutes. Errors: as take(), and
+  /// corrupt (the template's state).
+  asio::awaitable<Result<>> keep_ready(std::shared_ptr<const Template> of, BlankFor what);
   /// Ends those that wait; whether there were any.
   asio::awaitable<bool> give_up();
   /// The VM ended by itself.
@@ -39,14 +51,24 @@ class Blanks {
   void close();
 
  private:
-  asio::awaitable<Result<Blank>> make(std::shared_ptr<const Template> of);
+  struct Pool {
+    std::deque<Blank> waiting{};
+    std::size_t being_made = 0;
+
+    std::optional<Blank> take(const std::shared_ptr<const Template>& of);
+    std::size_t size() const { return waiting.size() + being_made; }
+  };
+
+  asio::awaitable<Result<Blank>> make(std::shared_ptr<const Template> of, BlankFor what);
   asio::awaitable<Result<>> start(std::shared_ptr<Blank> blank);
+  asio::awaitable<Result<>> rehearse(std::shared_ptr<Blank> blank);
+  asio::awaitable<void> discard_oldest(Pool& pool);
   asio::awaitable<void> watch();
   bool memory_is_short(std::uint64_t bytes) const;
+  Pool& pool(BlankFor what) { return what == BlankFor::start ? for_starts_ : for_wakes_; }
 
   Host& host_;
-  std::deque<Blank> waiting_;
-  std::size_t being_made_ = 0;
+  Pool for_starts_, for_wakes_;
   bool watched_ = false;
   std::chrono::steady_clock::time_point last_use_{};
   std::atomic<bool> closing_ = false;

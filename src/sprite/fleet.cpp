@@ -288,10 +288,9 @@ asio::awaitable<Result<wire::Sprite>> Fleet::create(wire::CreateRequest request)
   std::optional<Blank> blank = co_await take_blank(entry);
   Result<> made;
   if (from.empty()) {
-    auto make = [this, entry, of = blank ? blank->made_of : nullptr] {
+    auto make = [this, entry, blank] {
       return make_folder(entry->record, [&](const Path& folder, store::FillDatabase rows) {
-        return of ? of->disk->fork(folder, of->cut, std::move(rows))
-                  : make_volume(entry->record, folder, std::move(rows));
+        return blank ? blank->fork_disk(folder, std::move(rows)) : make_volume(entry->record, folder, std::move(rows));
       });
     };
     made = co_await on_pool(host_.pool(), make);

@@ -151,7 +151,7 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   /// Copies the memory of a sprite that falls asleep; without its turn but at the end.
   asio::awaitable<void> save_behind(EntryPtr entry, std::shared_ptr<Saving> saving);
   EntryPtr sprite_in(const std::string& vm_id) const;
-  asio::awaitable<void> prepare_for_next(TemplateKind kind);
+  asio::awaitable<void> prepare_for_next(TemplateKind kind, BlankFor what);
   asio::awaitable<void> go_on_with_machines();
   asio::awaitable<void> go_on_with(EntryPtr entry, bool there);
   asio::awaitable<void> machine_ended(std::string id, std::string reason);

@@ -22,7 +22,7 @@ TemplateKind kind_of(const Record& record) { return {record.image, record.memory
 asio::awaitable<std::optional<Blank>> Fleet::take_blank(EntryPtr entry) {
   const auto of = co_await templates_.find(kind_of(entry->record));
   if (!of) co_return std::nullopt;
-  auto waiting = blanks_.take_waiting(of);
+  auto waiting = blanks_.take_waiting(of, BlankFor::start);
   if (!waiting) co_await make_room(entry);
   Result<Blank> blank = Error{};
   if (waiting) {
@@ -59,7 +59,7 @@ asio::awaitable<Result<>> Fleet::start_machine(EntryPtr entry, std::optional<Bla
               took.count());
     enter(*entry, Phase::running, note);
     auto ignored = [self = shared_from_this()](std::exception_ptr) {};
-    asio::co_spawn(host_.executor(), prepare_for_next(kind_of(entry->record)), ignored);
+    asio::co_spawn(host_.executor(), prepare_for_next(kind_of(entry->record), BlankFor::start), ignored);
   } else {
     enter(*entry, Phase::stopped, "did not start: " + up.error().what);
   }
@@ -81,7 +81,7 @@ asio::awaitable<Result<Woken>> Fleet::wake_from_disk(EntryPtr entry) {
   enter(*entry, Phase::starting);
   const auto begin = std::chrono::steady_clock::now();
   const auto of = co_await templates_.find(kind_of(entry->record));
-  std::optional<Blank> blank = blanks_.take_waiting(of);
+  std::optional<Blank> blank = blanks_.take_waiting(of, BlankFor::wake);
   const bool had_blank = blank.has_value();
   Result<> saved;
   if (blank) {
@@ -103,19 +103,23 @@ asio::awaitable<Result<Woken>> Fleet::wake_from_disk(EntryPtr entry) {
     log::info("sprite '{}' woke in {:.2f} s{}", entry->record.name, took.count(), had_blank ? ", in a blank" : "");
     enter(*entry, Phase::running);
     auto ignored = [self = shared_from_this()](std::exception_ptr) {};
-    if (of) asio::co_spawn(host_.executor(), prepare_for_next(of->kind), ignored);
+    if (of) asio::co_spawn(host_.executor(), prepare_for_next(of->kind, BlankFor::wake), ignored);
   }
   co_return woken;
 }
 
-asio::awaitable<void> Fleet::prepare_for_next(TemplateKind kind) {
+asio::awaitable<void> Fleet::prepare_for_next(TemplateKind kind, BlankFor what) {
   co_await pause_for(users_first);
   auto of = co_await templates_.find(kind);
   if (!of) {
     co_await templates_.make_soon(kind);
     of = co_await templates_.find(kind);
   }
-  if (of) co_await blanks_.keep_ready(of);
+  if (!of) co_return;
+  const auto ready = co_await blanks_.keep_ready(of, what);
+  if (ready) co_return;
+  log::warning("no machine is kept ready: {}", log::one_line(ready.error()));
+  if (ready.error().kind == Error::Kind::corrupt) co_await templates_.remove(of, ready.error());
 }
 
 }  // namespace sprite

@@ -85,6 +85,19 @@ Result<vm::MachineSpec> Host::vm_spec(const std::string& vm_id, const std::strin
 
 std::string Host::machine_id(const std::string& sprite_id) { return sprite_id.substr(sprite_id_prefix.size()); }
 
+wire::Configure Host::new_identity(const std::string& sprite_id, const std::string& name) const {
+  wire::Configure identity;
+  identity.sprite_id = sprite_id;
+  identity.sprite_name = identity.hostname = name;
+  identity.sprite_url = options_.url;
+  identity.realtime_ns =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  identity.entropy = to_hex(random_bytes(64));
+  for (const char c : machine_id(sprite_id))
+    if (c != '-') identity.machine_id += c;
+  return identity;
+}
+
 Path Host::vm_dir(const std::string& vm_id) const { return vms_dir() / vm::short_id(vm_id); }
 
 Path Host::memory_file(const std::string& vm_id) const { return options_.memory_dir / (vm::short_id(vm_id) + ".ram"); }

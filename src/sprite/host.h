@@ -71,6 +71,8 @@ class Host {
   static constexpr std::string_view sprite_id_prefix = "sprite-";
   /// The uuid in a sprite's id.
   static std::string machine_id(const std::string& sprite_id);
+  /// What makes a machine a sprite's: names, time, fresh entropy.
+  wire::Configure new_identity(const std::string& sprite_id, const std::string& name) const;
   /// A VM with the folder, sockets and memory file that follow from its id. Errors: as image::Catalogue::find().
   Result<vm::MachineSpec> vm_spec(const std::string& vm_id, const std::string& image, std::uint64_t memory_bytes,
                                   unsigned vcpus) const;

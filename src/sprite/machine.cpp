@@ -109,15 +109,7 @@ asio::awaitable<Result<>> Machine::connect_agent(std::chrono::milliseconds limit
 }
 
 asio::awaitable<Result<>> Machine::configure_agent(std::chrono::milliseconds limit) {
-  wire::Configure identity;
-  identity.sprite_id = record_.id;
-  identity.sprite_name = identity.hostname = record_.name;
-  identity.sprite_url = host_.options().url;
-  identity.realtime_ns =
-      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-  identity.entropy = to_hex(random_bytes(64));
-  for (const char c : Host::machine_id(record_.id))
-    if (c != '-') identity.machine_id += c;
+  wire::Configure identity = host_.new_identity(record_.id, record_.name);
   identity.mac_address = record_.mac_address;
   identity.environment = record_.environment;
   auto read = [folder = host_.sprite_dir(record_.id)] { return store::read_history(folder); };
@@ -151,17 +143,24 @@ asio::awaitable<Result<>> Machine::power_on_from(Blank blank, DiskOf disk) {
 /// Until it has acknowledged who it is, the VM stays a hidden one, which nobody goes on with after a crash.
 asio::awaitable<Result<>> Machine::go_on_from(Blank blank, DiskOf disk) {
   disk_ = std::move(blank.disks);
+  scratch_ = std::move(blank.scratch);
   const std::shared_ptr<const Template> of = blank.made_of;
+  const bool rehearsed = scratch_ != nullptr;
   auto bind = [this, of, disk]() -> Result<> {
     TRY_LET(volume_, host_.open_volume(record_.id));
     volume_->start_upkeep({});
-    if (disk == DiskOf::fork_of_template) return disk_->bind(volume_);
-    TRY_LET(scratch_, ScratchDisk::make(host_, *of, vm_id()));
-    return disk_->bind(scratch_->volume());
+    if (disk == DiskOf::fork_of_template) {
+      TRY(disk_->bind(volume_));
+      scratch_.reset();
+    } else if (!scratch_) {
+      TRY_LET(scratch_, ScratchDisk::make(host_, *of, vm_id()));
+      TRY(disk_->bind(scratch_->volume()));
+    }
+    return {};
   };
   CO_TRY(co_await on_pool(host_.pool(), bind));
-  auto load = [id = vm_id(), of](vm::Hypervisor& hypervisor) -> Result<> {
-    TRY(hypervisor.load(id, of->memory.state()));
+  auto load = [id = vm_id(), of, rehearsed](vm::Hypervisor& hypervisor) -> Result<> {
+    if (!rehearsed) TRY(hypervisor.load(id, of->memory.state()));
     return hypervisor.resume(id);
   };
   CO_TRY(co_await host_.with_hypervisor("loading the template", load, clone_limit));

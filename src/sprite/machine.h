@@ -18,7 +18,6 @@
 #include "sprite/host.h"
 #include "sprite/on_pool.h"
 #include "sprite/record.h"
-#include "sprite/scratch_disk.h"
 #include "store/volume.h"
 #include "vm/console_log.h"
 #include "vm/memory_image.h"
@@ -177,7 +176,7 @@ class Machine {
   Host& host_;
   const Record& record_;
   std::shared_ptr<store::Volume> volume_;
-  std::unique_ptr<ScratchDisk> scratch_;
+  std::shared_ptr<ScratchDisk> scratch_;
   std::shared_ptr<DiskServer> disk_;
   std::unique_ptr<channel::Link> link_;
   bool channel_down_ = false;

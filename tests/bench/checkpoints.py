@@ -69,11 +69,11 @@ def measure_baselines(report, work):
     report.add(figure("cp --reflink=never, 1 GB", "ms", copied))
 
 
-def measure_machine(report, top, work, runtime):
+def measure_machine(report, top, build, work, runtime):
     """Snapshots of a machine that runs."""
     disk = f"{work}/machine.qcow2"
     milliseconds("qemu-img", "create", "-f", "qcow2", "-b", f"{top}/build/images/base/rootfs.img", "-F", "raw", disk)
-    with virsh.machine(top, work, runtime, disk) as machine:
+    with virsh.machine(top, build, work, runtime, disk) as machine:
         if not machine:
             return
         made, reverted = [], []
@@ -94,7 +94,7 @@ def measure(report, top, build, work, runtime, options):
     measure_volumes(report, program, f"{work}/checkpoints", f"{runtime}/checkpoints", options.checkpoint_rounds)
     report.section("The same by other means", "")
     measure_baselines(report, f"{work}/checkpoints")
-    measure_machine(report, top, f"{work}/checkpoints", runtime)
+    measure_machine(report, top, build, f"{work}/checkpoints", runtime)
 
 
 def measure_amplification(report, build, work):

@@ -144,13 +144,15 @@ def wait_for_template(world):
     wait_for("the template", lambda: glob.glob(f"{world.home}/.local/share/sprite/templates/[0-9a-f]*"))
 
 
-def wait_for_blank(world):
+def wait_for_blank(world, what="start"):
     """Until one is there, and has been for a moment."""
     def waits():
-        return [mark for mark in glob.glob(f"{world.runtime}/sprite/vm/*/hidden")
-                if os.path.exists(f"{os.path.dirname(mark)}/channel.sock")]
+        with open(f"{world.home}/.local/state/sprite/daemon.log") as file:
+            log = file.read()
+        return any(f"machine {mark.split('/')[-2]} waits for the next {what}" in log
+                   for mark in glob.glob(f"{world.runtime}/sprite/vm/*/hidden"))
 
-    wait_for("a machine is kept ready", waits)
+    wait_for(f"a machine is kept ready for a {what}", waits)
     time.sleep(0.3)
 
 
@@ -293,18 +295,21 @@ def wakes_in_use(world, options):
     return times
 
 
-def restores(top, work, runtime, options):
-    """Milliseconds that `virsh save` and `virsh restore` take of the same kernel and image with as much memory."""
+def restores(top, build, work, runtime, options):
+    """Milliseconds of `virsh save` and of `virsh restore` until a program has run, of the same guest."""
     disk, saved = f"{work}/baseline.qcow2", f"{work}/baseline.saved"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", f"{top}/build/images/base/rootfs.img", "-F", "raw", disk], check=True)
-    with virsh.machine(top, work, runtime, disk) as machine:
+    with virsh.machine(top, build, work, runtime, disk) as machine:
         if not machine:
             return [], []
-        rounds = [(machine.run(f"save {virsh.NAME} {saved}"), machine.run(f"restore {saved}")) for _ in range(options.sleeps)]
-        return [save for save, _ in rounds], [restore for _, restore in rounds]
+        saves, restored = [], []
+        for _ in range(options.sleeps):
+            saves.append(machine.run(f"save {virsh.NAME} {saved}"))
+            restored.append(machine.run(f"restore {saved}") + milliseconds(lambda: virsh.answer(build, runtime)))
+        return saves, restored
 
 
-def sleeps(report, top, world, work, runtime, options):
+def sleeps(report, top, build, world, work, runtime, options):
     """From the touch of a sleeping sprite to an exec's answer."""
     answer = lambda: world.run("exec", "-s", "sleeper", "--", "true")
     world.run("create", "--skip-console", "sleeper")
@@ -322,7 +327,7 @@ def sleeps(report, top, world, work, runtime, options):
         from_disk.append(milliseconds(answer))
     world.run("stop", "-s", "sleeper")
     in_use = wakes_in_use(world, options)
-    saves, restored = restores(top, work, runtime, options)
+    saves, restored = restores(top, build, work, runtime, options)
     report.section("Sleep: to an exec's answer", "a cold boot of the same sprite; of sleep --deep: virsh save")
     report.add(figure("sleep", "ms", pauses))
     report.add(figure("wake, paused", "ms", from_pause, boots, at_most(100)))
@@ -344,11 +349,17 @@ def sleeps_with_blank(report, world, options, boots):
     answer()
     wait_for_template(world)
     from_disk, cold = [], []
-    for _ in range(options.sleeps):
-        wait_for_blank(world)
+
+    def put_on_disk():
         world.run("sleep", "--deep", "sleeper")
         wait_for("its memory is on the disk", lambda: glob.glob(f"{world.home}/.local/share/sprite/sprites/sprite-*/memory"))
         time.sleep(0.3)
+
+    put_on_disk()
+    answer()  # from now on a machine waits for the next wake
+    for _ in range(options.sleeps):
+        wait_for_blank(world, "wake")
+        put_on_disk()
         from_disk.append(milliseconds(answer))
         world.run("stop", "-s", "sleeper")
         wait_for_blank(world)
@@ -387,7 +398,7 @@ def measure(report, top, build, work, runtime, options, chosen):
         if "templates" in chosen:
             instant(report, world, options)
         if "sleep" in chosen:
-            sleeps(report, top, world, work, runtime, options)
+            sleeps(report, top, build, world, work, runtime, options)
         if "sprites" not in chosen:
             return
         name = lives(report, world, top, work, options)

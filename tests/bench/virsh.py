@@ -20,13 +20,14 @@ cgroup_controllers = []
 MACHINE = """<domain type='{kind}'>
   <name>{name}</name>
   <memory unit='MiB'>{memory_mib}</memory>
-  <vcpu>1</vcpu>
+  <vcpu>2</vcpu>
   <os><type arch='x86_64' machine='q35'>hvm</type><kernel>{image}/vmlinuz</kernel><initrd>{image}/initramfs.img</initrd>
     <cmdline>{arguments}</cmdline></os>
   <cpu mode='{cpu}'/>
   <on_reboot>destroy</on_reboot>
   <devices>
     <disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{disk}'/><target dev='vda' bus='virtio'/></disk>
+    <interface type='user'><model type='virtio'/></interface>
     <controller type='virtio-serial'/>
     <channel type='unix'><source mode='bind' path='{channel}'/><target type='virtio' name='sprite.channel'/></channel>
     <serial type='file'><source path='{console}'/><target port='0'/></serial>
@@ -80,9 +81,15 @@ class Virsh:
         self.session.wait()
 
 
+def answer(build, runtime):
+    """Returns when a program has run in the machine."""
+    subprocess.run([f"{build}/tests/tool_agent_call", f"{runtime}/virsh.sock", "run", "true"], check=True)
+
+
 @contextlib.contextmanager
-def machine(top, work, runtime, disk, memory_mib=512):
-    """A booted machine with the image's kernel and the qcow2 `disk`, and the virsh that keeps it; None without virsh."""
+def machine(top, build, work, runtime, disk, memory_mib=512):
+    """A machine with the image's kernel and the qcow2 `disk`, in which programs may run, and the virsh that keeps it;
+    None without virsh."""
     if not shutil.which("virsh"):
         note("virsh is not installed: `apt install libvirt-clients` adds what it takes")
         yield None
@@ -97,11 +104,7 @@ def machine(top, work, runtime, disk, memory_mib=512):
     with contextlib.closing(Virsh(f"{runtime}/virsh")) as virsh:
         virsh.run(f"create {work}/baseline.xml")
         try:
-            deadline = time.monotonic() + 60
-            while not os.path.exists(console) or os.path.getsize(console) == 0:
-                if time.monotonic() > deadline:
-                    give_up("the baseline machine says nothing", f"look at {console}")
-                time.sleep(0.05)
+            subprocess.run([f"{build}/tests/tool_agent_call", f"{runtime}/virsh.sock", "configure"], check=True)
             yield virsh
         finally:
             virsh.run(f"destroy {NAME}")

@@ -8,9 +8,14 @@ has_template() { ls "$XDG_DATA_HOME"/sprite/templates/[0-9a-f]*/memory/stamp; }
 how() { log | sed -n "s/.* sprite '$1' \(went on\|booted\).*/\1/p" | tail -n 1; }   # how it started last
 why() { log | grep "sprite '$1' boots:\|is removed:" | tail -n 1; }
 hidden() { ls "$XDG_RUNTIME_DIR"/sprite/vm/*/hidden 2>/dev/null | wc -l; }
-has_blank() { [ "$(ls "$XDG_RUNTIME_DIR"/sprite/vm/*/hidden 2>/dev/null | wc -l)" = 1 ] && blank_waits; }
 blank() { dirname "$(ls "$XDG_RUNTIME_DIR"/sprite/vm/*/hidden | head -n 1)"; }   # the folder of a VM that waits
-blank_waits() { [ -s "$(blank)/qemu.pid" ] && [ -e "$(blank)/channel.sock" ]; }
+has_blank() { [ "$(hidden)" = 1 ] && has_blank_for start; }
+has_blank_for() {
+  for mark in "$XDG_RUNTIME_DIR"/sprite/vm/*/hidden; do
+    ! log | grep -q "machine $(basename "$(dirname "$mark")") waits for the next $1" || return 0
+  done
+  return 1
+}
 qemus() { pgrep -u "$(id -u)" -f "qemu-system.*$XDG_RUNTIME_DIR" | wc -l; }
 
 # Nothing is left of machines but those of sprites that run: no process, memory, folder, or half a template.
