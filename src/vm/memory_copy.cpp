@@ -4,6 +4,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <future>
+#include <mutex>
+#include <thread>
 
 #include "base/crc32c.h"
 
@@ -11,6 +14,7 @@ namespace sprite::vm {
 namespace {
 
 constexpr std::size_t page_bytes = 4 * KiB;
+constexpr unsigned threads_max = 4;  // of a copy; more wait for memory
 
 bool all_zero(ByteView page) {
   return page[0] == std::byte{0} && std::memcmp(page.data(), page.data() + 1, page.size() - 1) == 0;
@@ -85,24 +89,67 @@ class Block {
   std::uint32_t checksum_ = 0;
 };
 
+/// The blocks of one copy, which several threads take from it; the first error ends all.
+class Copy {
+ public:
+  Copy(const Fd& from, const Fd& to, std::uint64_t bytes, const std::vector<std::uint32_t>* expected,
+       const std::atomic<bool>& cancelled)
+      : from_(from), to_(to), bytes_(bytes), expected_(expected), cancelled_(cancelled) {
+    copied_.checksums.resize((bytes + memory_block_bytes - 1) / memory_block_bytes);
+  }
+
+  /// Until none is left.
+  void work() {
+    Block block;
+    for (std::size_t number = next_++; number < copied_.checksums.size(); number = next_++) {
+      auto done = copy(block, number);
+      const std::lock_guard lock(mutex_);
+      copied_.checksums[number] = block.checksum();
+      copied_.data_bytes += block.data_bytes();
+      if (done) continue;
+      next_ = copied_.checksums.size();
+      if (outcome_) outcome_ = std::move(done);
+    }
+  }
+
+  Result<CopiedMemory> result() && {
+    TRY(std::move(outcome_));
+    return std::move(copied_);
+  }
+
+ private:
+  Result<> copy(Block& block, std::size_t number) const {
+    if (cancelled_) return Error{Error::Kind::busy, "the copy of the memory was cancelled", {}, {}};
+    const std::uint64_t begin = number * memory_block_bytes;
+    TRY(block.read(from_, begin, std::min(begin + memory_block_bytes, bytes_)));
+    if (expected_ && (number >= expected_->size() || (*expected_)[number] != block.checksum()))
+      return Error{
+          Error::Kind::corrupt, fmt::format("the saved memory has a wrong checksum at {} MiB", begin / MiB), {}, {}};
+    return block.write(to_, begin);
+  }
+
+  const Fd& from_;
+  const Fd& to_;
+  const std::uint64_t bytes_;
+  const std::vector<std::uint32_t>* const expected_;
+  const std::atomic<bool>& cancelled_;
+  std::atomic<std::size_t> next_ = 0;
+  std::mutex mutex_;
+  CopiedMemory copied_;
+  Result<> outcome_;
+};
+
 }  // namespace
 
 Result<CopiedMemory> copy_memory(const Fd& from, const Fd& to, std::uint64_t bytes,
                                  const std::vector<std::uint32_t>* expected, const std::atomic<bool>& cancelled) {
-  CopiedMemory copied;
-  Block block;
-  for (std::uint64_t begin = 0; begin < bytes; begin += memory_block_bytes) {
-    if (cancelled) return Error{Error::Kind::busy, "the copy of the memory was cancelled", {}, {}};
-    TRY(block.read(from, begin, std::min(begin + memory_block_bytes, bytes)));
-    const std::size_t number = copied.checksums.size();
-    if (expected && (number >= expected->size() || (*expected)[number] != block.checksum()))
-      return Error{
-          Error::Kind::corrupt, fmt::format("the saved memory has a wrong checksum at {} MiB", begin / MiB), {}, {}};
-    TRY(block.write(to, begin));
-    copied.checksums.push_back(block.checksum());
-    copied.data_bytes += block.data_bytes();
-  }
-  return copied;
+  Copy copy(from, to, bytes, expected, cancelled);
+  std::vector<std::future<void>> others;
+  for (unsigned i = 1; i < std::min(std::thread::hardware_concurrency(), threads_max); ++i)
+    others.push_back(std::async(std::launch::async, [&] { copy.work(); }));
+  copy.work();
+  for (auto& other : others) other.get();
+  return std::move(copy).result();
 }
 
 }  // namespace sprite::vm
