@@ -96,7 +96,7 @@ TEST_CASE("a value that is not allowed is named with its key, its line and what 
   const std::string text = text_of(error_of("\nsprite:\n  memory: 5 gallons\n"));
   CHECK(text.find("setting 'sprite.memory' cannot be '5 gallons'") != std::string::npos);
   CHECK(text.find("line 3") != std::string::npos);
-  CHECK(text.find("a size from 128MiB to 1TiB") != std::string::npos);
+  CHECK(text.find("a size from 256MiB to 1TiB") != std::string::npos);
   for (const char* wrong :
        {"sprite:\n  vcpus: 0\n", "sprite:\n  vcpus: two\n", "sprite:\n  vcpus: -1\n", "sprite:\n  memory: 1\n",
         "api:\n  port: 65536\n", "hypervisor:\n  uri: [a]\n", "hypervisor:\n  accelerator: xen\n",
