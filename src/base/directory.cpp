@@ -21,6 +21,8 @@ std::vector<Path> entries_of(const Path& directory) {
   return listed ? *std::move(listed) : std::vector<Path>();
 }
 
+Path unfinished_name(const Path& file) { return file.parent_path() / ("." + file.filename().string() + ".unfinished"); }
+
 std::uint64_t bytes_on_disk(const Path& path) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) return 0;

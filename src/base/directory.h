@@ -16,4 +16,7 @@ std::vector<Path> entries_of(const Path& directory);
 /// counted, nor what cannot be read.
 std::uint64_t bytes_on_disk(const Path& path);
 
+/// Under what name `file` is written that appears when it is whole: hidden, beside it.
+Path unfinished_name(const Path& file);
+
 }  // namespace sprite

@@ -3,6 +3,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/directory.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
@@ -97,9 +98,9 @@ Result<int> run_export(Context& context, const FileOptions& options) {
   request.path = file.string();
   TRY_LET(const Client* api, context.api());
   {
-    const InterruptNote note("sprite: exporting '" + name +
-                             "' goes on in the background; the file is there when it is whole");
-    const WrittenSoFar progress(context.terminal, file, "exporting '" + name + "'…");
+    const InterruptNote note("sprite: exporting '" + name + "' goes on in the background; " + options.file +
+                             " appears when it is whole");
+    const WrittenSoFar progress(context.terminal, unfinished_name(file), "exporting '" + name + "'…");
     TRY(api->call("POST", sprite_path(name, "/export"), wire::to_json(request)));
   }
   std::error_code unknown;

@@ -19,11 +19,15 @@ Error::Kind kind_of(int code) {
   }
 }
 
+/// `what`, and in which file.
+std::string of_file(sqlite3* handle, std::string what) {
+  const char* name = handle ? sqlite3_db_filename(handle, "main") : nullptr;
+  return name && *name ? what + " in '" + name + "'" : what;
+}
+
 Error last_error(sqlite3* handle, std::string what) {
   const int code = handle ? sqlite3_extended_errcode(handle) : SQLITE_NOMEM;
-  const char* name = handle ? sqlite3_db_filename(handle, "main") : nullptr;
-  Error error{kind_of(code), std::move(what)};
-  if (name && *name) error.what += " in '" + std::string(name) + "'";
+  Error error{kind_of(code), of_file(handle, std::move(what))};
   error.because.emplace_back(handle ? sqlite3_errmsg(handle) : "out of memory");
   return error;
 }
@@ -117,7 +121,10 @@ Result<> Database::migrate(std::span<const std::string_view> migrations) {
   TRY_LET(Transaction transaction, Transaction::begin(*this));
   TRY_LET(have, version());  // another process may just have migrated
   if (have > static_cast<std::int64_t>(migrations.size()))
-    return Error{Error::Kind::invalid, "a database was made by a newer version of this program", "update `sprite`", {}};
+    return Error{Error::Kind::invalid,
+                 of_file(handle_.get(), "a database") + " was made by a newer version of this program",
+                 "update `sprite`",
+                 {}};
   for (auto i = static_cast<std::size_t>(have); i < migrations.size(); ++i) TRY(script(std::string(migrations[i])));
   TRY(script("pragma user_version=" + std::to_string(migrations.size())));
   return std::move(transaction).commit();

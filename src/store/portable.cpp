@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/directory.h"
 #include "base/text.h"
 #include "store/catalogue.h"
 
@@ -16,19 +17,31 @@ bool is_zero(ByteView bytes) {
   return std::ranges::all_of(bytes, [](std::byte each) { return each == std::byte{0}; });
 }
 
-/// A file that disappears unless it was kept.
+/// A name that disappears.
 class Unfinished {
  public:
   explicit Unfinished(Path path) : path_(std::move(path)) {}
-  ~Unfinished() {
-    if (!path_.empty()) ::unlink(path_.c_str());
-  }
+  ~Unfinished() { ::unlink(path_.c_str()); }
   Unfinished(const Unfinished&) = delete;
-  void keep() { path_.clear(); }
 
  private:
   Path path_;
 };
+
+Error exists_already(const Path& path) {
+  return Error{
+      Error::Kind::exists, "'" + path.string() + "' exists already", "name another file, or remove it first", {}};
+}
+
+/// The file `part` gets its name, and never over a file that appeared meanwhile where a file can have two names.
+Result<> give_name(const Path& part, const Path& path) {
+  if (::link(part.c_str(), path.c_str()) == 0) return {};
+  if (errno == EEXIST) return exists_already(path);
+  const bool has_no_links = errno == EPERM || errno == EOPNOTSUPP;
+  if (!has_no_links || ::rename(part.c_str(), path.c_str()) != 0)
+    return system_error("cannot make '" + path.string() + "'");
+  return {};
+}
 
 /// How many whole chunks from `offset` on read as zeros, as far as one look tells.
 Result<std::uint64_t> zero_chunks(Volume& volume, std::uint64_t offset) {
@@ -93,18 +106,17 @@ Result<> check_room(const Path& path, int file, const Path& directory) {
 Result<> export_volume(Volume& volume, const std::string& description, const Path& path) {
   if (description.size() > portable_description_bytes_max)
     return Error{Error::Kind::invalid, "the description of an exported disk may have at most 1 MiB"};
-  auto opened = open_file(path, O_WRONLY | O_CREAT | O_EXCL);
-  if (!opened && opened.error().kind == Error::Kind::exists)
-    return Error{
-        Error::Kind::exists, "'" + path.string() + "' exists already", "name another file, or remove it first", {}};
-  TRY_LET(const Fd file, std::move(opened));
-  Unfinished unfinished(path);
-  TRY(write_all(file.get(), encode_portable_header({volume.size_bytes(), description})));
-  TRY(write_chunks(volume, file.get()));
-  if (::fsync(file.get()) != 0) return system_error("cannot make '" + path.string() + "' durable");
-  TRY(sync_directory(path.has_parent_path() ? path.parent_path() : Path(".")));
-  unfinished.keep();
-  return {};
+  if (::access(path.c_str(), F_OK) == 0) return exists_already(path);
+  const Path part = unfinished_name(path);
+  TRY_LET(const std::optional<FileLock> file, FileLock::try_take(part));  // one that was killed left it unlocked
+  if (!file) return Error{Error::Kind::busy, "'" + path.string() + "' is being written already"};
+  const Unfinished unfinished(part);
+  if (::ftruncate(file->fd(), 0) != 0) return system_error("cannot write '" + part.string() + "'");
+  TRY(write_all(file->fd(), encode_portable_header({volume.size_bytes(), description})));
+  TRY(write_chunks(volume, file->fd()));
+  if (::fsync(file->fd()) != 0) return system_error("cannot make '" + path.string() + "' durable");
+  TRY(give_name(part, path));
+  return sync_directory(path.has_parent_path() ? path.parent_path() : Path("."));
 }
 
 Result<PortableHeader> read_portable_header(const Path& path) {
@@ -118,7 +130,7 @@ Result<PortableHeader> import_volume(const Path& path, const Path& directory, Fi
   TRY(check_room(path, file.get(), directory));
   const Path image_path = directory / "imported.img";
   TRY_LET(const Fd image, open_file(image_path, O_RDWR | O_CREAT | O_EXCL));
-  Unfinished unfinished(image_path);  // the volume links it
+  const Unfinished unfinished(image_path);  // the volume links it
   if (::ftruncate(image.get(), static_cast<off_t>(header.size_bytes)) != 0)
     return system_error("cannot size the imported disk");
   TRY(read_portable_chunks(path, file.get(), header.size_bytes, image.get()));

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <random>
 
+#include "base/directory.h"
 #include "store/portable.h"
 #include "unit/store/place.h"
 
@@ -67,8 +68,17 @@ TEST_CASE("a disk goes through one file and comes out the same") {
   REQUIRE(volume->write(8 * MiB - 700, noise(200000, 1)));
   REQUIRE(volume->write(place.size_bytes - 4096, noise(4096, 2)));
   REQUIRE(volume->trim(0, 8192));
+  const Path part = unfinished_name(place.folder / "file");
+  overwrite(part, std::string(500000, 'x'));  // as one that was killed leaves it
   REQUIRE(export_volume(*volume, R"({"name":"api"})", place.folder / "file"));
+  CHECK_FALSE(std::filesystem::exists(part));
   CHECK(export_volume(*volume, "", place.folder / "file").error().kind == Error::Kind::exists);
+  {
+    const auto other = FileLock::try_take(unfinished_name(place.folder / "more"));
+    REQUIRE(other);
+    CHECK(export_volume(*volume, "", place.folder / "more").error().kind == Error::Kind::busy);
+  }
+  CHECK_FALSE(std::filesystem::exists(place.folder / "more"));
   CHECK(std::filesystem::file_size(place.folder / "file") < 300000);
   REQUIRE(make_directories(place.folder / "imported"));
   const auto header = import_volume(place.folder / "file", place.folder / "imported");
@@ -189,6 +199,7 @@ TEST_CASE("a damaged pack is an error where it is read, and what is whole is rea
 }
 
 TEST_CASE("a damaged volume.db is refused or does no harm, and never ends the program") {
+  constexpr std::size_t page = 4096, file_header = 100, page_header = 12;
   const Place place;
   {
     auto volume = place.open();
@@ -196,33 +207,48 @@ TEST_CASE("a damaged volume.db is refused or does no harm, and never ends the pr
     REQUIRE(volume->checkpoint("one"));
     REQUIRE(volume->close());
   }
-  const std::string good = *read_file(place.directory() / "volume.db");
-  std::mt19937 random(3);
+  const Path database = place.directory() / "volume.db", copy = place.folder / "copy";
+  const std::string good = *read_file(database);
+  REQUIRE(make_directories(place.folder / "runtime-damaged"));
+  const auto is_refused = [&](const std::string& bad) {
+    // A copy, since an open removes files that volume.db does not name.
+    REQUIRE(remove_tree(copy));
+    REQUIRE(make_directories(copy));
+    std::filesystem::copy(place.directory() / "layers", copy / "layers",
+                          std::filesystem::copy_options::recursive | std::filesystem::copy_options::create_hard_links);
+    overwrite(copy / "volume.db", bad);
+    const auto opened = Volume::open(copy, place.folder / "runtime-damaged");
+    if (!opened) {
+      CAPTURE(to_text(opened.error()));
+      CHECK(to_text(opened.error()).find(copy.string()) != std::string::npos);
+      return true;
+    }
+    (void)(*opened)->checkpoints();
+    Bytes bytes(8192);
+    (void)(*opened)->read(0, bytes);
+    return false;
+  };
+  CHECK_FALSE(is_refused(good));
+  // What says that it is a database, and that it is ours; the rest of the header is counters.
+  for (std::size_t at = 0; at < 16; ++at) CHECK(is_refused(damaged(good, at, Damage::flip)));
+  for (std::size_t at = 60; at < 64; ++at) CHECK(is_refused(damaged(good, at, Damage::flip)));
+  for (std::size_t at = 16; at < file_header; ++at) (void)is_refused(damaged(good, at, Damage::flip));
   int refused = 0;
-  for (int i = 0; i < 200; ++i) {
+  for (std::size_t begin = 0; begin < good.size(); begin += page) {
+    const std::size_t header = begin == 0 ? file_header : begin;
+    for (std::size_t at = header; at < header + page_header; ++at)
+      refused += is_refused(damaged(good, at, Damage::flip));
+    CAPTURE(begin);
+    CHECK(is_refused(damaged(good, begin, Damage::cut)));
+    const bool refused_short = is_refused(damaged(good, begin + page / 2, Damage::cut));
+    CHECK((refused_short || begin + page == good.size()));  // SQLite takes the rest of a short last page for zeros
+  }
+  std::mt19937 random(3);
+  for (int i = 0; i < 100; ++i) {
     std::string bad = good;
     const std::size_t at = random() % good.size();
-    if (i % 10 == 9) {
-      bad.resize(at);
-    } else {
-      for (std::size_t j = at; j < std::min(at + 16, bad.size()); ++j) bad[j] = static_cast<char>(random());
-    }
-    std::filesystem::remove(place.directory() / "volume.db-wal");
-    std::filesystem::remove(place.directory() / "volume.db-shm");
-    overwrite(place.directory() / "volume.db", bad);
-    Path runtime = place.folder / "runtime-damaged";
-    REQUIRE(make_directories(runtime));
-    // A copy, since an open removes files that volume.db does not name.
-    const Path copy = place.folder / "copy";
-    REQUIRE(remove_tree(copy));
-    std::filesystem::copy(place.directory(), copy,
-                          std::filesystem::copy_options::recursive | std::filesystem::copy_options::create_hard_links);
-    std::filesystem::remove(copy / "volume.db");
-    std::filesystem::copy_file(place.directory() / "volume.db", copy / "volume.db");
-    const auto opened = Volume::open(copy, runtime);
-    refused += !opened;
-    if (!opened) CHECK(to_text(opened.error()).find(copy.string()) != std::string::npos);
-    if (opened) (void)(*opened)->checkpoints();
+    for (std::size_t j = at; j < std::min(at + 16, bad.size()); ++j) bad[j] = static_cast<char>(random());
+    refused += is_refused(bad);
   }
   CHECK(refused > 0);
 }
