@@ -26,7 +26,7 @@ complete -c sprite -f -n '__fish_use_subcommand' -a 'logs' -d 'Show a sprites se
 complete -c sprite -f -n '__fish_use_subcommand' -a 'pin' -d 'Keep a sprite from falling asleep by itself'
 complete -c sprite -f -n '__fish_use_subcommand' -a 'recover' -d 'Say what is wrong with a sprite, and what can be done'
 complete -c sprite -f -n '__fish_use_subcommand' -a 'restart' -d 'Stop a sprite and start it again'
-complete -c sprite -f -n '__fish_use_subcommand' -a 'restore' -d 'The same, or undo it'
+complete -c sprite -f -n '__fish_use_subcommand' -a 'restore' -d 'Put a sprites disk back to a checkpoint, or undo that'
 complete -c sprite -f -n '__fish_use_subcommand' -a 'sessions' -d ''
 complete -c sprite -f -n '__fish_use_subcommand' -a 'sleep' -d 'Have a sprite stand still until it is used: it is warm, and programs go on then'
 complete -c sprite -f -n '__fish_use_subcommand' -a 'start' -d 'Start a sprite'

@@ -10,6 +10,7 @@
 #include "api/answer.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "sprite/checkpoints.h"
 #include "wire/json.h"
 
 namespace sprite::api {
@@ -61,15 +62,33 @@ class Lines {
   Result<> sent_;
 };
 
+asio::awaitable<void> say_what_it_waits_for(Lines& lines, Sprites& sprites, std::string name) {
+  const std::string other = sprites.going_on(name);
+  if (!other.empty()) co_await lines.say("Waiting for the " + other + " of '" + name + "' to end...");
+}
+
+constexpr auto list_hint = "run `sprite checkpoint list --include-auto`";
+
+/// Errors: not_found.
+Result<wire::Checkpoint> find_in(const std::vector<wire::Checkpoint>& all, const std::string& id) {
+  const auto found = std::ranges::find(all, id, &wire::Checkpoint::id);
+  if (found == all.end()) return Error(Error::Kind::not_found, "there is no checkpoint '" + id + "'", list_hint);
+  return *found;
+}
+
 /// Errors: not_found.
 asio::awaitable<Result<wire::Checkpoint>> find(Sprites& sprites, std::string name, std::string id) {
-  CO_TRY_LET(std::vector<wire::Checkpoint> all, co_await sprites.checkpoints(std::move(name)));
-  const auto found = std::ranges::find(all, id, &wire::Checkpoint::id);
-  if (found == all.end()) {
-    co_return Error(Error::Kind::not_found, "there is no checkpoint '" + id + "'",
-                    "run `sprite checkpoint list --include-auto`");
+  CO_TRY_LET(const std::vector<wire::Checkpoint> all, co_await sprites.checkpoints(std::move(name)));
+  co_return find_in(all, id);
+}
+
+/// One that can be restored. Errors: not_found, invalid ("Current").
+asio::awaitable<Result<>> check_restorable(Sprites& sprites, std::string name, std::string id) {
+  CO_TRY(co_await find(sprites, std::move(name), id));
+  if (id == current_id) {
+    co_return Error(Error::Kind::invalid, "'Current' is the disk as it is, not a checkpoint", list_hint);
   }
-  co_return *found;
+  co_return Result<>{};
 }
 
 /// With `history`, that checkpoint and those that it came after.
@@ -77,6 +96,7 @@ Answer list(Exchange& exchange, Sprites& sprites, std::string name) {
   CO_TRY_LET(std::vector<wire::Checkpoint> all, co_await sprites.checkpoints(std::move(name)));
   const std::string history = exchange.query("history").value_or("");
   if (!history.empty()) {
+    CO_TRY(find_in(all, history));
     std::map<std::string, std::string> source_of;
     for (const wire::Checkpoint& each : all) source_of[each.id] = each.source_id.value_or("");
     std::set<std::string> wanted;
@@ -113,6 +133,7 @@ asio::awaitable<void> create(Exchange& exchange, Sprites& sprites, std::string n
   }
   Lines lines(exchange);
   co_await lines.begin("Creating checkpoint...");
+  co_await say_what_it_waits_for(lines, sprites, name);
   auto made = co_await sprites.checkpoint(name, request->comment.value_or(""));
   if (!made) {
     co_await lines.fail(std::move(made).error());
@@ -143,13 +164,14 @@ asio::awaitable<void> compare(Exchange& exchange, Sprites& sprites, std::string 
 
 asio::awaitable<void> restore(Exchange& exchange, Sprites& sprites, std::string name) {
   const std::string id = exchange.parameter("id");
-  const auto found = co_await find(sprites, name, id);
+  const auto found = co_await check_restorable(sprites, name, id);
   if (!found) {
     co_await exchange.respond_error(found.error());
     co_return;
   }
   Lines lines(exchange);
   co_await lines.begin("Restoring to checkpoint " + id + "...");
+  co_await say_what_it_waits_for(lines, sprites, name);
   auto restored = co_await sprites.restore(name, id);
   if (!restored) {
     co_await lines.fail(std::move(restored).error());
@@ -170,13 +192,14 @@ asio::awaitable<void> check_filesystem(Exchange& exchange, Sprites& sprites, std
   }
   Lines lines(exchange);
   co_await lines.begin("Checking the filesystem...");
+  co_await say_what_it_waits_for(lines, sprites, name);
   auto done = co_await sprites.check_filesystem(name);
   if (!done) {
     co_await lines.fail(std::move(done).error());
     co_return;
   }
   for (const std::string& line : split(done->check.output, '\n'))
-    if (const std::string text = trim(line); !text.empty()) co_await lines.say("  " + text);
+    if (const std::string text = trim(line); !text.empty()) co_await lines.say("e2fsck: " + text);
   const std::string before = done->before.id;
   co_await lines.say("  State before: " + before);
   if (done->check.exit_status >= 4) {
@@ -199,7 +222,7 @@ asio::awaitable<void> restore_behind(Exchange& exchange, Sprites& sprites, std::
     co_await exchange.respond_error(busy);
     co_return;
   }
-  const auto found = co_await find(sprites, name, id);
+  const auto found = co_await check_restorable(sprites, name, id);
   if (!found) {
     co_await exchange.respond_error(found.error());
     co_return;

@@ -43,7 +43,7 @@ constexpr std::array table{
          verb::checkpoint_delete},
     Verb{"checkpoint restore|checkpoints restore", "Put a sprite's disk back to a checkpoint", Group::disks,
          verb::restore},
-    Verb{"restore", "The same, or undo it", Group::disks, verb::restore},
+    Verb{"restore", "Put a sprite's disk back to a checkpoint, or undo that", Group::disks, verb::restore},
     Verb{"fork", "Make a sprite that begins with another's disk", Group::disks, verb::fork},
     Verb{"export", "Write a sprite to one portable file", Group::disks, verb::export_sprite},
     Verb{"import", "Make a sprite from such a file", Group::disks, verb::import_sprite},

@@ -190,7 +190,15 @@ Result<std::set<std::string>> used_digests(Context& context) {
     const std::string query = token.empty() ? "" : "?continuation_token=" + token;
     TRY_LET(const std::string body, api->call("GET", "/v1/sprites" + query));
     TRY_LET(const wire::SpriteList page, wire::from_json<wire::SpriteList>(body));
-    for (const wire::Sprite& each : page.sprites) used.insert(each.image.substr(each.image.find('@') + 1));
+    for (const wire::Sprite& each : page.sprites) {
+      std::string digest = each.image.substr(each.image.find('@') + 1);
+      if (digest.empty())
+        return Error{Error::Kind::busy,
+                     "which image sprite '" + each.name + "' was made from is not known",
+                     "`sprite info " + each.name + "` says what is wrong with it",
+                     {}};
+      used.insert(std::move(digest));
+    }
     token = page.next_continuation_token.value_or("");
   } while (!token.empty());
   return used;

@@ -7,6 +7,8 @@
 namespace sprite::cli::verb {
 namespace {
 
+constexpr std::size_t digest_digits_shown = 12;
+
 void print_field(Terminal& terminal, std::string label, const std::string& value) {
   if (value.empty()) return;
   label += ":";
@@ -32,7 +34,7 @@ Result<int> show_info(Context& context, const std::string& given) {
                     sprite.sleep_deep_after.value_or("the default time"));
   print_field(terminal, "URL", sprite.url);
   if (!sprite.url.empty()) print_field(terminal, "URL auth", sprite.url_settings.auth);
-  print_field(terminal, "Image", sprite.image);
+  print_field(terminal, "Image", sprite.image.substr(0, sprite.image.find('@') + 1 + digest_digits_shown));
   if (sprite.config.ram_mb) print_field(terminal, "Memory", format_size(*sprite.config.ram_mb * MiB));
   if (sprite.config.cpus) print_field(terminal, "Processors", std::to_string(*sprite.config.cpus));
   print_field(terminal, "Disk used", format_size(sprite.disk_used_bytes));

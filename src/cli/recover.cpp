@@ -36,17 +36,25 @@ Result<int> check_filesystem(Context& context, const std::string& given) {
   TRY_LET(const std::string name, context.sprite(given));
   Terminal& terminal = context.terminal;
   if (!context.globals.json)
-    terminal.note(
-        "e2fsck looks at every block of the filesystem; what it mends is named below. Nothing is lost by it: the disk "
-        "as it is now is kept first.");
-  const auto show = [&](const std::string& line) {
-    if (!context.globals.json) terminal.print_line(line);
+    terminal.note("the disk as it is now is kept first; then every block of its filesystem is looked at…");
+  std::vector<std::string> lines;
+  const auto keep = [&](const std::string& line) {
+    constexpr std::string_view from_e2fsck = "e2fsck: ";
+    if (line.starts_with(from_e2fsck)) lines.push_back(line.substr(from_e2fsck.size()));
   };
-  TRY_LET(const wire::Progress last, follow_progress(context, sprite_path(name, "/fsck"), "", show));
-  terminal.print_line(context.globals.json ? wire::to_json(last) : last.data.value_or(""));
-  if (!context.globals.json)
-    terminal.note("what the disk was before is kept as " + last.checkpoint_id.value_or("?") +
+  const auto checked = follow_progress(context, sprite_path(name, "/fsck"), "", keep);
+  if (checked && context.globals.json) {
+    terminal.print_line(wire::to_json(*checked));
+    return 0;
+  }
+  if (checked) {
+    terminal.print_line(checked->data.value_or(""));
+    terminal.note("what the disk was before is kept as " + checked->checkpoint_id.value_or("?") +
                   "; `sprite restore --undo` goes back to it");
+  }
+  if (!lines.empty()) terminal.note("e2fsck, which did it, in its own words:");
+  for (const std::string& line : lines) terminal.note("  " + line);
+  if (!checked) return checked.error();
   return 0;
 }
 

@@ -14,6 +14,7 @@ std::vector<std::string> to_row(const wire::Usage& usage) {
           format_size(usage.shared_bytes),
           format_size(usage.cached_bytes),
           format_size(usage.unsealed_bytes),
+          usage.memory_bytes == 0 ? "-" : format_size(usage.memory_bytes),
           std::to_string(usage.layers),
           std::to_string(usage.checkpoints)};
 }
@@ -21,7 +22,8 @@ std::vector<std::string> to_row(const wire::Usage& usage) {
 void print_table(Terminal& terminal, const std::vector<wire::Usage>& all) {
   std::vector<std::vector<std::string>> rows;
   for (const wire::Usage& usage : all) rows.push_back(to_row(usage));
-  terminal.print_table({"NAME", "APPARENT", "OWN", "SHARED", "CACHED", "NOT PACKED", "LAYERS", "CHECKPOINTS"}, rows);
+  terminal.print_table({"NAME", "APPARENT", "OWN", "SHARED", "CACHED", "NOT PACKED", "MEMORY", "LAYERS", "CHECKPOINTS"},
+                       rows);
   for (const wire::Usage& usage : all)
     if (usage.trouble) terminal.note("'" + usage.name + "' cannot be packed now: " + *usage.trouble);
 }

@@ -234,8 +234,7 @@ Result<Image> Catalogue::remove(const std::string& reference, const std::set<std
     return Error{
         Error::Kind::invalid, "'" + reference + "' fits several images", "give a digest: `sprite image list`", {}};
   const Image& image = found.front();
-  const auto means = [&](const std::string& digest) { return image.manifest.digest.starts_with(digest); };
-  if (std::ranges::any_of(used, means))
+  if (used.contains(image.manifest.digest))
     return Error{Error::Kind::busy,
                  "image '" + image.reference() + "' is in use by a sprite",
                  "`sprite list --json` shows which; an image goes after the last sprite made from it",

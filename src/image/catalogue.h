@@ -45,7 +45,7 @@ class Catalogue {
   Result<Image> import_from(const Path& source) const;
   /// Writes one portable file (tar, zstd; holes take no space). Errors: as find(); exists; no_space; unavailable.
   Result<> export_to(const std::string& reference, const Path& archive) const;
-  /// Removes an image. `used` are the digests that sprites need, or how they begin. Errors: as find(); busy (a sprite
+  /// Removes an image. `used` are the digests that sprites need. Errors: as find(); busy (a sprite
   /// uses it).
   Result<Image> remove(const std::string& reference, const std::set<std::string>& used) const;
 

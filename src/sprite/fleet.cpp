@@ -192,7 +192,7 @@ wire::Sprite Fleet::to_wire(const Entry& entry) const {
   shown.config.cpus = record.vcpus;
   shown.config.storage_gb = 100;
   shown.environment = record.environment;
-  shown.image = record.image_name + "@" + record.image.substr(0, 12);
+  shown.image = record.image_name + "@" + record.image;
   shown.detail = entry.detail.empty() ? std::string(word_for(entry.phase)) : entry.detail;
   if (entry.machine.waits_for_space())
     shown.detail = "its writes wait: there is no space left in '" + host_.options().data_dir.string() + "'";
@@ -284,7 +284,7 @@ asio::awaitable<Result<wire::Sprite>> Fleet::create(wire::CreateRequest request)
   auto entry = std::make_shared<Entry>(host_, std::move(record));
   entry->phase = Phase::creating;
   entries_[entry->record.name] = entry;
-  const Turns::Turn turn = co_await entry->turns.take();
+  const Turns::Turn turn = co_await entry->turns.take("creation");
   std::optional<Blank> blank = co_await take_blank(entry);
   Result<> made;
   if (from.empty()) {
@@ -413,7 +413,7 @@ asio::awaitable<Result<>> Fleet::discard(EntryPtr entry) {
 
 asio::awaitable<Result<>> Fleet::destroy(std::string name) {
   CO_TRY_LET(const EntryPtr entry, find(name));
-  const Turns::Turn turn = co_await entry->turns.take();
+  const Turns::Turn turn = co_await entry->turns.take("removal");
   if (entry->phase == Phase::destroyed) co_return no_such_sprite(name);
   auto gone = co_await discard(entry);
   if (!gone) co_return std::move(gone).error().within("cannot destroy sprite '" + name + "'");
@@ -422,7 +422,7 @@ asio::awaitable<Result<>> Fleet::destroy(std::string name) {
 
 asio::awaitable<Result<wire::Sprite>> Fleet::update(std::string name, wire::UpdateRequest request) {
   CO_TRY_LET(const EntryPtr entry, find(name));
-  const Turns::Turn turn = co_await entry->turns.take();
+  const Turns::Turn turn = co_await entry->turns.take("change of the settings");
   if (entry->phase == Phase::destroyed) co_return no_such_sprite(name);
   if (entry->damage) co_return *entry->damage;
   Record record = entry->record;
@@ -445,7 +445,7 @@ asio::awaitable<Result<wire::Sprite>> Fleet::update(std::string name, wire::Upda
 
 asio::awaitable<Result<wire::Sprite>> Fleet::start(std::string name) {
   CO_TRY_LET(const EntryPtr entry, find(name));
-  const Turns::Turn turn = co_await entry->turns.take();
+  const Turns::Turn turn = co_await entry->turns.take("start");
   auto up = co_await bring_up(entry);
   if (!up) co_return told(std::move(up).error(), "cannot start sprite '" + name + "'");
   co_return to_wire(*entry);
@@ -453,7 +453,7 @@ asio::awaitable<Result<wire::Sprite>> Fleet::start(std::string name) {
 
 asio::awaitable<Result<wire::Sprite>> Fleet::stop(std::string name) {
   CO_TRY_LET(const EntryPtr entry, find(name));
-  const Turns::Turn turn = co_await entry->turns.take();
+  const Turns::Turn turn = co_await entry->turns.take("stop");
   auto down = co_await bring_down(entry);
   if (!down) co_return std::move(down).error().within("cannot stop sprite '" + name + "'");
   co_return to_wire(*entry);
@@ -461,7 +461,7 @@ asio::awaitable<Result<wire::Sprite>> Fleet::stop(std::string name) {
 
 asio::awaitable<Result<wire::Sprite>> Fleet::restart(std::string name) {
   CO_TRY_LET(const EntryPtr entry, find(name));
-  const Turns::Turn turn = co_await entry->turns.take();
+  const Turns::Turn turn = co_await entry->turns.take("restart");
   auto done = co_await bring_down(entry);
   if (done) done = co_await bring_up(entry);
   if (!done) co_return told(std::move(done).error(), "cannot restart sprite '" + name + "'");
@@ -484,7 +484,7 @@ asio::awaitable<Result<Stream>> Fleet::connect(std::string name) {
                       {answers.error().what}};
     }
   }
-  const Turns::Turn turn = co_await entry->turns.take();
+  const Turns::Turn turn = co_await entry->turns.take("start");
   auto up = co_await bring_up(entry);
   if (!up) co_return told(std::move(up).error(), "cannot wake sprite '" + name + "'");
   co_return in_use(entry, entry->machine.open_stream());

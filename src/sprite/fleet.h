@@ -63,6 +63,7 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   asio::awaitable<Result<wire::Sprite>> stop(std::string name) override;
   asio::awaitable<Result<wire::Sprite>> restart(std::string name) override;
   asio::awaitable<Result<wire::Sprite>> sleep(std::string name, Depth depth) override;
+  std::string going_on(const std::string& name) const override;
   asio::awaitable<Result<>> check_room_for_checkpoint(std::string name) override;
   asio::awaitable<Result<Checkpointed>> checkpoint(std::string name, std::string comment) override;
   asio::awaitable<Result<std::vector<wire::Checkpoint>>> checkpoints(std::string name) override;
@@ -89,12 +90,12 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   using EntryPtr = std::shared_ptr<Entry>;
 
   Result<EntryPtr> find(const std::string& name) const;
-  /// An existing sprite and one's turn with it. Errors: not_found.
+  /// An existing sprite and one's turn with it, for `what` ("restore"). Errors: not_found.
   struct Claim {
     EntryPtr entry;
     Turns::Turn turn;
   };
-  asio::awaitable<Result<Claim>> claim(std::string name);
+  asio::awaitable<Result<Claim>> claim(std::string name, std::string what);
   asio::awaitable<Result<store::History>> history(EntryPtr entry);
 
   Result<wire::CreateRequest> with_settings_of_source(wire::CreateRequest request) const;

@@ -23,9 +23,15 @@ wire::Checkpoint listed(const store::History& all, const store::Checkpoint& chec
 
 }  // namespace
 
-asio::awaitable<Result<Fleet::Claim>> Fleet::claim(std::string name) {
+std::string Fleet::going_on(const std::string& name) const {
+  const auto entry = find(name);
+  const auto what = entry ? (*entry)->turns.under_way() : std::nullopt;
+  return what && what->empty() ? "last use" : what.value_or("");
+}
+
+asio::awaitable<Result<Fleet::Claim>> Fleet::claim(std::string name, std::string what) {
   CO_TRY_LET(EntryPtr entry, find(name));
-  Turns::Turn turn = co_await entry->turns.take();
+  Turns::Turn turn = co_await entry->turns.take(std::move(what));
   if (entry->phase == Phase::destroyed) co_return no_such_sprite(name);
   if (entry->damage) co_return *entry->damage;
   touch(*entry);
@@ -52,7 +58,7 @@ asio::awaitable<Result<Checkpointed>> Fleet::checkpoint(std::string name, std::s
   if (!is_one_line(comment)) {
     co_return Error(Error::Kind::invalid, "a comment is one line of text, without control characters");
   }
-  CO_TRY_LET(const Claim claimed, co_await claim(name));
+  CO_TRY_LET(const Claim claimed, co_await claim(name, "checkpoint"));
   CO_TRY(co_await rouse(claimed.entry));
   CO_TRY_LET(const store::History before, co_await history(claimed.entry));
   CO_TRY(check_room(before, name));
@@ -81,7 +87,7 @@ asio::awaitable<Result<std::vector<wire::Checkpoint>>> Fleet::checkpoints(std::s
 }
 
 asio::awaitable<Result<>> Fleet::remove_checkpoint(std::string name, std::string id) {
-  CO_TRY_LET(const Claim claimed, co_await claim(name));
+  CO_TRY_LET(const Claim claimed, co_await claim(name, "deletion of a checkpoint"));
   CO_TRY_LET(store::History all, co_await history(claimed.entry));
   CO_TRY_LET(const store::Checkpoint target, find_checkpoint(all, id));
   if (all.current == target.number) {
@@ -108,7 +114,7 @@ asio::awaitable<Result<Comparing>> Fleet::compare(std::string name, std::string 
 }
 
 asio::awaitable<Result<Checkpointed>> Fleet::restore(std::string name, std::string id) {
-  CO_TRY_LET(const Claim claimed, co_await claim(name));
+  CO_TRY_LET(const Claim claimed, co_await claim(name, "restore"));
   const EntryPtr entry = claimed.entry;
   CO_TRY_LET(const store::History before, co_await history(entry));
   CO_TRY_LET(const store::Checkpoint target, find_checkpoint(before, id));
@@ -130,7 +136,7 @@ asio::awaitable<Result<Checkpointed>> Fleet::restore(std::string name, std::stri
 }
 
 asio::awaitable<Result<FilesystemChecked>> Fleet::check_filesystem(std::string name) {
-  CO_TRY_LET(const Claim claimed, co_await claim(name));
+  CO_TRY_LET(const Claim claimed, co_await claim(name, "check of the filesystem"));
   const EntryPtr entry = claimed.entry;
   CO_TRY(co_await leave_sleep(entry));
   const bool was_on = entry->machine.on();

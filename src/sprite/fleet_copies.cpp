@@ -2,6 +2,7 @@
 // collecting).
 #include <algorithm>
 
+#include "base/directory.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "sprite/checkpoints.h"
@@ -78,7 +79,7 @@ Result<wire::CreateRequest> Fleet::with_settings_of_source(wire::CreateRequest r
 
 asio::awaitable<Result<>> Fleet::fork_folder(EntryPtr entry, std::string from) {
   const auto [name, id] = parse_source(from);
-  CO_TRY_LET(const Claim source, co_await claim(name));
+  CO_TRY_LET(const Claim source, co_await claim(name, "fork"));
   CO_TRY(co_await rouse(source.entry));
   take_sleep_settings(entry->record, source.entry->record);
   std::optional<std::int64_t> number;
@@ -102,7 +103,7 @@ asio::awaitable<Result<>> Fleet::export_to(std::string name, std::string path) {
   const auto scratch = std::make_shared<Scratch>(host_.sprites_dir() / (".export-" + random_uuid()));
   std::string description;
   {
-    CO_TRY_LET(const Claim source, co_await claim(name));
+    CO_TRY_LET(const Claim source, co_await claim(name, "export"));
     CO_TRY(co_await rouse(source.entry));
     description = to_json(source.entry->record);
     std::function<Result<>(store::Volume&)> fork = [scratch](store::Volume& volume) -> Result<> {
@@ -171,7 +172,7 @@ asio::awaitable<Result<wire::Sprite>> Fleet::import_from(wire::ImportRequest req
 }
 
 asio::awaitable<Result<wire::Usage>> Fleet::usage(std::string name) {
-  CO_TRY_LET(const Claim claimed, co_await claim(name));
+  CO_TRY_LET(const Claim claimed, co_await claim(name, "measuring"));
   std::function<Result<wire::Usage>(store::Volume&)> look = [](store::Volume& volume) -> Result<wire::Usage> {
     TRY_LET(const store::Usage of_volume, volume.usage());
     wire::Usage usage;
@@ -187,6 +188,10 @@ asio::awaitable<Result<wire::Usage>> Fleet::usage(std::string name) {
   };
   CO_TRY_LET(wire::Usage usage, co_await claimed.entry->machine.with_volume<wire::Usage>(std::move(look)));
   usage.name = name;
+  auto memory = [folder = claimed.entry->machine.memory_directory()]() -> Result<std::uint64_t> {
+    return bytes_on_disk(folder);
+  };
+  CO_TRY_LET(usage.memory_bytes, co_await on_pool(host_.pool(), memory));
   co_return usage;
 }
 

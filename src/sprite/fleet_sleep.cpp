@@ -15,7 +15,7 @@ void Fleet::cancel(Entry& entry) {
 }
 
 asio::awaitable<Result<wire::Sprite>> Fleet::sleep(std::string name, Depth depth) {
-  CO_TRY_LET(const Claim claimed, co_await claim(name));
+  CO_TRY_LET(const Claim claimed, co_await claim(name, "pausing"));
   const EntryPtr entry = claimed.entry;
   Result<> done;
   if (depth == Depth::cold) {

@@ -125,6 +125,8 @@ class Machine {
   /// for that reason, and is gone. `blank`, if there is one, is the VM that the record names; it is used up. Errors:
   /// no_space, unavailable (the saved memory stays).
   asio::awaitable<Result<Woken>> wake(std::optional<Blank> blank);
+  /// Where its memory is saved.
+  Path memory_directory() const { return host_.sprite_dir(record_.id) / "memory"; }
   /// Whether there is a saved memory. Blocks for a moment.
   bool has_memory() const;
   /// Removes what there is of saved memory, and of attempts at it. Blocks.
@@ -158,7 +160,6 @@ class Machine {
   asio::awaitable<Result<store::Checkpoint>> keep_present(std::string comment);
   asio::awaitable<Result<store::Checkpoint>> restore_volume(std::int64_t checkpoint);
   asio::awaitable<Result<>> start_vm();
-  Path memory_directory() const { return host_.sprite_dir(record_.id) / "memory"; }
   /// As far as it is known without the hypervisor and the disk.
   Result<vm::MemoryStamp> stamp() const;
   asio::awaitable<Result<>> answers_within(std::chrono::milliseconds limit);

@@ -71,6 +71,8 @@ class Sprites {
   /// stop(). On its way to the disk it may still be woken at once. One that has no VM is left as it is. Errors:
   /// not_found, no_space, unavailable.
   virtual asio::awaitable<Result<wire::Sprite>> sleep(std::string name, Depth depth) = 0;
+  /// What an action on the sprite would wait for now: "restore"; empty if for nothing, or there is no such sprite.
+  virtual std::string going_on(const std::string& name) const = 0;
 
   /// Whether there may be one more checkpoint. Errors: not_found, no_space (it has as many as it may have).
   virtual asio::awaitable<Result<>> check_room_for_checkpoint(std::string name) = 0;

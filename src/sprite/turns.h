@@ -8,6 +8,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <string>
 
 namespace sprite {
 
@@ -16,6 +17,7 @@ namespace sprite {
 class Turns {
   struct State {
     int free = 1;
+    std::string what;                                                // of who had a turn last
     std::deque<std::shared_ptr<boost::asio::steady_timer>> waiting;  // a timer that never fires, cancelled to wake
   };
 
@@ -30,6 +32,7 @@ class Turns {
     Turn& operator=(Turn&&) = delete;
     ~Turn() {
       if (!state_) return;
+      state_->what.clear();
       if (state_->waiting.empty()) {
         ++state_->free;
         return;
@@ -42,11 +45,12 @@ class Turns {
     std::shared_ptr<State> state_;
   };
 
-  /// Waits for those that came before.
-  boost::asio::awaitable<Turn> take() {
+  /// Waits for those that came before. `what` is shown to those that come while it lasts.
+  boost::asio::awaitable<Turn> take(std::string what = "") {
     const std::shared_ptr<State> state = state_;
     if (state->free > 0) {
       --state->free;
+      state->what = std::move(what);
       co_return Turn(state);
     }
     auto timer = std::make_shared<boost::asio::steady_timer>(co_await boost::asio::this_coro::executor,
@@ -54,7 +58,14 @@ class Turns {
     state->waiting.push_back(timer);
     boost::system::error_code cancelled;
     co_await timer->async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, cancelled));
+    state->what = std::move(what);
     co_return Turn(state);
+  }
+
+  /// What a take() now would wait for, as who has the turn called it; nothing if it would not wait.
+  std::optional<std::string> under_way() const {
+    if (state_->free > 0) return std::nullopt;
+    return state_->what;
   }
 
   /// The turn, if nobody has it or waits for it.

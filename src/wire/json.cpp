@@ -37,8 +37,8 @@ BOOST_DESCRIBE_STRUCT(ForkRequest, (), (name, checkpoint))
 BOOST_DESCRIBE_STRUCT(ExportRequest, (), (path))
 BOOST_DESCRIBE_STRUCT(ImportRequest, (), (path, name))
 BOOST_DESCRIBE_STRUCT(Usage, (),
-                      (name, apparent_bytes, local_bytes, shared_bytes, unsealed_bytes, cached_bytes, layers,
-                       checkpoints, trouble))
+                      (name, apparent_bytes, local_bytes, shared_bytes, unsealed_bytes, cached_bytes, memory_bytes,
+                       layers, checkpoints, trouble))
 BOOST_DESCRIBE_STRUCT(CollectRequest, (), (dry_run))
 BOOST_DESCRIBE_STRUCT(Collected, (), (packs_needed, bytes_needed, packs_removed, bytes_removed, dry_run))
 BOOST_DESCRIBE_STRUCT(UsageReport, (), (sprites, packs))

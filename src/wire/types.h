@@ -164,6 +164,7 @@ struct Usage {
   std::uint64_t shared_bytes = 0;    ///< in files that it shares with its image or with forks
   std::uint64_t unsealed_bytes = 0;  ///< of these: not yet in packs
   std::uint64_t cached_bytes = 0;    ///< of local_bytes: in packs as well, kept because they are quick to read
+  std::uint64_t memory_bytes = 0;    ///< saved memory of one that sleeps on the disk
   std::uint64_t layers = 0, checkpoints = 0;
   std::optional<std::string> trouble{};  ///< what keeps it from being packed
 };

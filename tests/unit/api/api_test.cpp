@@ -450,6 +450,19 @@ TEST_CASE("a guest that does not answer is told of") {
   CHECK(std::ranges::any_of(made, [](const auto& line) { return line.data.value_or("").starts_with("Warning: "); }));
 }
 
+TEST_CASE("what has to wait says for what") {
+  World world;
+  world.create("api");
+  const auto says_so = [&](const std::string& target) {
+    const auto said = lines(world.fetch("POST", "/v1/sprites/api" + target));
+    return std::ranges::any_of(
+        said, [](const auto& line) { return line.data == "Waiting for the restore of 'api' to end..."; });
+  };
+  CHECK_FALSE(says_so("/checkpoint"));
+  world.sprites.occupied = "restore";
+  for (const char* target : {"/checkpoint", "/checkpoints/v0/restore", "/fsck"}) CHECK(says_so(target));
+}
+
 TEST_CASE("a restore tells what it kept; automatic checkpoints are hidden until asked for") {
   World world;
   world.create("api");
@@ -461,6 +474,8 @@ TEST_CASE("a restore tells what it kept; automatic checkpoints are hidden until 
   CHECK(listed(world) == "v0 v1 v2 Current");
   CHECK(listed(world, "?includeAuto=true") == "v0 v1 v2 auto-3 Current");
   CHECK(world.fetch("POST", "/v1/sprites/api/checkpoints/v9/restore").status == 404);
+  CHECK(world.fetch("POST", "/v1/sprites/api/checkpoints/Current/restore").status == 400);
+  CHECK(world.fetch("GET", "/v1/sprites/api/checkpoints?history=v9").status == 404);
 }
 
 TEST_CASE("sprites are forked, exported, imported and measured") {
@@ -490,7 +505,7 @@ TEST_CASE("a check of the filesystem tells what it found, and fails where it cou
   world.create("api");
   const auto clean = lines(world.fetch("POST", "/v1/sprites/api/fsck"));
   REQUIRE(clean.size() == 4);
-  CHECK(clean[1].data == "  Pass 1: Checking inodes, blocks, and sizes");
+  CHECK(clean[1].data == "e2fsck: Pass 1: Checking inodes, blocks, and sizes");
   CHECK(clean.back().type == "complete");
   CHECK(clean.back().checkpoint_id == "auto-0");
   CHECK(clean.back().data == "The filesystem is clean");

@@ -67,6 +67,7 @@ class FakeSprites final : public Sprites {
   asio::awaitable<Result<wire::Sprite>> sleep(std::string name, Depth depth) override {
     return become(std::move(name), depth == Depth::cold ? "cold" : "warm");
   }
+  std::string going_on(const std::string&) const override { return occupied; }
   asio::awaitable<Result<>> check_room_for_checkpoint(std::string name) override {
     CO_TRY(get(name));
     if (checkpoints_[name].size() >= checkpoints_max) co_return Error(Error::Kind::no_space, "too many", "delete some");
@@ -189,6 +190,7 @@ class FakeSprites final : public Sprites {
 
   std::chrono::milliseconds wake_time{0}, checkpoint_time{0};
   std::size_t checkpoints_max = 1000;
+  std::string occupied;
   int under_way = 0, most_under_way = 0;  ///< Checkpoints being made.
   std::optional<Error> wake_failure{};
   bool agent_broken = false, guest_silent = false;

@@ -31,6 +31,25 @@ TEST_CASE("one coroutine at a time has its turn, in the order in which they came
   CHECK(trace == "aabbccddeeff");
 }
 
+TEST_CASE("who comes can be told what it will wait for") {
+  asio::io_context io;
+  Turns turns;
+  CHECK_FALSE(turns.under_way());
+  const auto hold = [](Turns& all, std::string what) -> asio::awaitable<void> {
+    const Turns::Turn turn = co_await all.take(std::move(what));
+    asio::steady_timer timer(co_await asio::this_coro::executor, std::chrono::milliseconds(20));
+    co_await timer.async_wait(asio::use_awaitable);
+  };
+  asio::co_spawn(io, hold(turns, "restore"), asio::detached);
+  asio::co_spawn(io, hold(turns, "checkpoint"), asio::detached);
+  io.run_for(std::chrono::milliseconds(10));
+  CHECK(turns.under_way() == "restore");
+  io.run_for(std::chrono::milliseconds(20));
+  CHECK(turns.under_way() == "checkpoint");
+  io.run();
+  CHECK_FALSE(turns.under_way());
+}
+
 TEST_CASE("a turn that was given back can be taken again, and a destroyed Turns harms no one who waits") {
   asio::io_context io;
   auto turns = std::make_unique<Turns>();

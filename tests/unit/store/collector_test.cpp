@@ -52,6 +52,16 @@ void check_chunks(Volume& volume, unsigned first_seed, unsigned seed) {
   }
 }
 
+/// Packs of which the second time left a sixteenth in use.
+std::shared_ptr<Volume> written_twice(const Place& place) {
+  auto volume = place.open();
+  write_chunks(*volume, 1000, true);
+  settle(*volume);
+  write_chunks(*volume, 2000, false);
+  settle(*volume);
+  return volume;
+}
+
 Result<Collected> collect(const Place& place, const std::vector<Path>& volumes, DryRun dry_run = DryRun::no) {
   return collect_packs(*place.packs, [&] { return Result<std::vector<Path>>(volumes); }, {.dry_run = dry_run});
 }
@@ -69,11 +79,7 @@ std::uint64_t bytes_in_packs(const Place& place) {
 
 TEST_CASE("what is needed of a pack with little in it moves, and an open disk reads on") {
   const Place place;
-  auto volume = place.open();
-  write_chunks(*volume, 1000, true);
-  settle(*volume);
-  write_chunks(*volume, 2000, false);
-  settle(*volume);
+  auto volume = written_twice(place);
   const std::uint64_t before = bytes_in_packs(place);
   const auto looked = collect(place, {place.directory()}, DryRun::yes);
   REQUIRE(looked);
@@ -137,11 +143,7 @@ TEST_CASE("forks and checkpoints share what was moved as they did before") {
 
 TEST_CASE("while an open disk cannot follow, nothing is removed") {
   const Place place;
-  auto volume = place.open();
-  write_chunks(*volume, 1000, true);
-  settle(*volume);
-  write_chunks(*volume, 2000, false);
-  settle(*volume);
+  auto volume = written_twice(place);
   const std::uint64_t before = bytes_in_packs(place);
   int calls = 0;
   {

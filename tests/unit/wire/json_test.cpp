@@ -83,7 +83,7 @@ TEST_CASE("every field is written") {
   CHECK(fields_of(to_json(ImportRequest{"/f", "a"})) == 2);
   Usage usage;
   usage.trouble = "none";
-  CHECK(fields_of(to_json(usage)) == 9);
+  CHECK(fields_of(to_json(usage)) == 10);
   CHECK(fields_of(to_json(CollectRequest{})) == 1);
   CHECK(fields_of(to_json(Collected{})) == 5);
   CHECK(fields_of(to_json(UsageReport{})) == 2);
