@@ -96,7 +96,7 @@ Result<Opened> open_connection(const LibvirtOptions& options) {
   opened.connection.reset(virConnectOpen(uri.c_str()));
   if (!opened.connection) return opening_error(uri);
   TRY_LET(opened.platform, learn_platform(opened.connection.get(), decision.accelerator));
-  const NetworkDecision network = detect_network(options.directory / "probe");
+  const NetworkDecision network = detect_network(network_trial(options.directory));
   opened.platform.network = network.network;
   TRY_LET(opened.facts, learn_facts(opened.connection.get(), std::move(decision), opened.platform, network));
   opened.log_directory = log_directory_for(options);

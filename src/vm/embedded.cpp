@@ -7,6 +7,7 @@
 #include "base/directory.h"
 #include "base/text.h"
 #include "vm/machine_files.h"
+#include "vm/network.h"
 
 namespace sprite::vm {
 namespace {
@@ -75,7 +76,10 @@ std::vector<Path> probes_of(const Path& root) {
 
 }  // namespace
 
+Path network_trial(const Path& root) { return root / "probe"; }
+
 void end_probes(const Path& root) {
+  end_network_trial(network_trial(root));
   for (const Path& probe : probes_of(root)) (void)kill_holder(probe / "qmp.pid");  // ignoring: nothing more can be done
 }
 

@@ -13,8 +13,11 @@ namespace sprite::vm {
 /// for QEMU's sockets below it), unavailable (as root: no user libvirt-qemu), as system_error.
 Result<std::string> prepare_embedded(const Path& root, const Path& short_name = {});
 
-/// Kills the QEMUs that an embedded libvirt asks what they can do. They are daemons of their own, which nobody ends
-/// when we do meanwhile; killed, the one that asks has its answer.
+/// Where it is tried how guests reach the network.
+Path network_trial(const Path& root);
+
+/// Ends the QEMUs that an embedded libvirt asks what they can do, and the helper of network_trial(). They are daemons
+/// of their own, which nobody ends when we do meanwhile; killed, the one that asks has its answer.
 void end_probes(const Path& root);
 /// As end_probes(), and removes the folders of those that nobody waits for. Not while libvirt asks.
 void remove_probes(const Path& root);

@@ -127,7 +127,10 @@ void stop_network(const Path& runtime_directory) {
   std::filesystem::remove(output_file(runtime_directory), ignored);
 }
 
+void end_network_trial(const Path& scratch) { hang_up(network_socket(scratch)); }
+
 NetworkDecision detect_network(const Path& scratch) {
+  end_network_trial(scratch);
   const auto started = start_network(scratch);
   stop_network(scratch);
   std::error_code ignored;

@@ -16,8 +16,11 @@ struct NetworkDecision {
   std::string reason;  ///< Why not passt, in words; empty for passt.
 };
 
-/// Whether passt works here, tried with a socket in `scratch` (a directory of ours).
+/// Whether passt works here, tried with a socket in `scratch` (a directory of ours). One that was left there by a
+/// process that was killed while it tried is ended.
 NetworkDecision detect_network(const Path& scratch);
+/// Ends the helper of one that tries now, if it listens already.
+void end_network_trial(const Path& scratch);
 
 /// Where QEMU finds the helper of the machine that lives in `runtime_directory`.
 Path network_socket(const Path& runtime_directory);

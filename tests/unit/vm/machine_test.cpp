@@ -10,6 +10,7 @@
 #include "base/unix_socket.h"
 #include "machine_rig.h"
 #include "vm/machine_files.h"
+#include "vm/network.h"
 
 using namespace sprite;
 using namespace sprite::vm;
@@ -460,6 +461,21 @@ TEST_CASE("what doctor asks") {
   CHECK(facts.libvirt_version.find('.') != std::string::npos);
   CHECK(facts.machine_type.starts_with("pc-q35-"));
   CHECK((facts.network == "passt") == facts.network_reason.empty());
+}
+
+TEST_CASE("a network helper that a killed process left while it tried is ended by the next that tries") {
+  const Path scratch = Rig::instance().directory() / "trial";
+  if (const auto left = start_network(scratch); !left) {
+    WARN_MESSAGE(false, "passt does not run here: " << left.error().what);
+    return;
+  }
+  const auto lives = [&] {
+    const auto helper = run_process({"pgrep", "-f", scratch.string() + "/passt.log"});
+    return helper && helper->exit_status == 0;
+  };
+  CHECK(lives());
+  CHECK(detect_network(scratch).network == Network::passt);
+  CHECK(eventually([&] { return !lives(); }));
 }
 
 TEST_CASE("child: be the second" * doctest::skip()) {
