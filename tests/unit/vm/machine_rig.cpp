@@ -5,11 +5,14 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 
 #include "base/text.h"
 
@@ -46,38 +49,72 @@ DiskServer::DiskServer(const Path& directory) : directory_(directory) {
   start();
 }
 
-void DiskServer::start() {
+/// A child of ours, so that it is known how it ends; in a session of its own.
+pid_t DiskServer::spawn() const {
   const Path socket = directory_ / "disk.sock", log = directory_ / "nbdkit.log";
-  const std::vector<std::string> command{"nbdkit",
-                                         "--foreground",
-                                         "--filter=error",
-                                         "--unix",
-                                         socket,
-                                         "file",
-                                         directory_ / "disk.img",
-                                         "error-pwrite=ENOSPC",
-                                         "error-pwrite-rate=100%",
-                                         "error-pwrite-file=" + (directory_ / "disk.fails").string()};
-  const auto serves = [&] { return static_cast<bool>(connect_to(socket)); };
-  const auto ended = [&] { return ::kill(process_, 0) != 0; };
-  for (int attempt = 1;; ++attempt) {
-    std::filesystem::remove(socket);
-    const auto started = start_detached(command, log);
-    REQUIRE_MESSAGE(started, "no nbdkit: run `make deps`");
-    process_ = *started;
-    // Making a socket waits for the file system, which a disk that others write to can hold back for long.
-    (void)eventually([&] { return serves() || ended(); }, 60s);
-    if (!ended() || attempt == 3) break;
-    MESSAGE("nbdkit ended without a word, and is started again");
+  std::filesystem::remove(socket);
+  std::vector<std::string> command{"nbdkit",
+                                   "--foreground",
+                                   "--filter=error",
+                                   "--unix",
+                                   socket,
+                                   "file",
+                                   directory_ / "disk.img",
+                                   "error-pwrite=ENOSPC",
+                                   "error-pwrite-rate=100%",
+                                   "error-pwrite-file=" + (directory_ / "disk.fails").string()};
+  std::vector<char*> argv;
+  for (std::string& each : command) argv.push_back(each.data());
+  argv.push_back(nullptr);
+  posix_spawn_file_actions_t files{};
+  ::posix_spawn_file_actions_init(&files);
+  ::posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+  ::posix_spawn_file_actions_addopen(&files, 1, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  ::posix_spawn_file_actions_adddup2(&files, 1, 2);
+  posix_spawnattr_t how{};
+  ::posix_spawnattr_init(&how);
+  ::posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSID);
+  pid_t process = -1;
+  const int failure = ::posix_spawnp(&process, "nbdkit", &files, &how, argv.data(), environ);
+  ::posix_spawnattr_destroy(&how);
+  ::posix_spawn_file_actions_destroy(&files);
+  return failure == 0 ? process : -1;
+}
+
+void DiskServer::supervise() {
+  constexpr int restarts_max = 3;
+  for (pid_t process = running_.with([](Running& now) { return now.process; }); process > 0;) {
+    int status = 0;
+    while (::waitpid(process, &status, 0) < 0 && errno == EINTR) {
+    }
+    process = running_.with([&](Running& now) {
+      if (now.process < 0) return now.process;
+      std::fprintf(stderr, "nbdkit ended by itself (%s %d), and is started again\n",
+                   WIFSIGNALED(status) ? "signal" : "status",
+                   WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+      return now.process = now.restarts++ < restarts_max ? spawn() : -1;
+    });
   }
-  const auto words = read_file(log);
+}
+
+void DiskServer::start() {
+  const pid_t process = spawn();
+  REQUIRE_MESSAGE(process > 0, "no nbdkit: run `make deps`");
+  running_.with([&](Running& now) { now = {process, 0}; });
+  supervisor_ = std::thread([this] { supervise(); });
+  // Making a socket waits for the file system, which a disk that others write to can hold back for long.
+  const bool serves = eventually([&] { return static_cast<bool>(connect_to(directory_ / "disk.sock")); }, 60s);
+  const auto words = read_file(directory_ / "nbdkit.log");
   INFO("nbdkit said: ", words ? *words : to_text(words.error()));
-  REQUIRE(serves());
+  REQUIRE(serves);
 }
 
 void DiskServer::kill() {
-  if (process_ > 0) ::kill(process_, SIGKILL);
-  process_ = -1;
+  running_.with([](Running& now) {
+    if (now.process > 0) ::kill(now.process, SIGKILL);
+    now.process = -1;
+  });
+  if (supervisor_.joinable()) supervisor_.join();
 }
 
 void DiskServer::fail(bool on) {

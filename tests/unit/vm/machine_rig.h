@@ -4,13 +4,16 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 
+#include "base/locked.h"
 #include "base/process.h"
 #include "vm/libvirt.h"
 
 namespace sprite::test {
 
-/// A running nbdkit with a file behind it; writes fail with ENOSPC while fail() is on. Killed when destroyed.
+/// A running nbdkit with a file behind it; writes fail with ENOSPC while fail() is on. Killed when destroyed. One that
+/// ends by itself, as has been seen on busy machines, is started again, and how it ended is said.
 class DiskServer {
  public:
   explicit DiskServer(const Path& directory);
@@ -21,8 +24,16 @@ class DiskServer {
   void fail(bool on);
 
  private:
+  struct Running {
+    pid_t process = -1;  ///< -1: none is wanted.
+    int restarts = 0;
+  };
+  pid_t spawn() const;
+  void supervise();
+
   Path directory_;
-  pid_t process_ = -1;
+  Locked<Running> running_;
+  std::thread supervisor_;
 };
 
 /// Listens on a port of 127.0.0.1 and answers nobody.
@@ -68,8 +79,6 @@ template <class F>
 bool eventually(F condition, std::chrono::milliseconds limit = std::chrono::seconds(20));
 
 }  // namespace sprite::test
-
-#include <thread>
 
 template <class F>
 bool sprite::test::eventually(F condition, std::chrono::milliseconds limit) {
