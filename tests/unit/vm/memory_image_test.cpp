@@ -4,6 +4,8 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <chrono>
+
 #include "vm/memory_copy.h"
 
 using namespace sprite;
@@ -31,6 +33,11 @@ struct Place {
   Path memory_file() const { return directory / "machine.ram"; }
   Path filled() const { return directory / "filled.ram"; }
   Path image() const { return directory / "memory"; }
+};
+
+struct Removed {
+  Path directory;
+  ~Removed() { (void)remove_tree(directory); }
 };
 
 MemoryStamp stamp() {
@@ -141,6 +148,84 @@ TEST_CASE("a damaged memory image is refused, with what is wrong") {
   CHECK(filled.error().kind == Error::Kind::corrupt);
   CHECK_MESSAGE(to_text(filled.error()).find(expected) != std::string::npos, to_text(filled.error()));
   CHECK_FALSE(std::filesystem::exists(place.filled()));
+}
+
+TEST_CASE("a refusal takes a moment, however much memory there is") {
+  constexpr std::uint64_t bytes = 512 * MiB, data_bytes = 128 * MiB;
+  std::string pattern = "/dev/shm/sprite-image-XXXXXX";
+  REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+  const Removed removed{pattern};
+  const Path directory = pattern, image = directory / "memory";
+  MemoryStamp wanted = stamp();
+  wanted.machine.memory_bytes = bytes;
+  {
+    const Fd file = *open_file(directory / "machine.ram", O_RDWR | O_CREAT);
+    REQUIRE(::ftruncate(file.get(), static_cast<off_t>(bytes)) == 0);
+    const Bytes ones(data_bytes, std::byte{1});
+    REQUIRE(pwrite_all(file.get(), ones, bytes - data_bytes));
+    auto writer = MemoryImageWriter::begin(image);
+    REQUIRE(writer);
+    REQUIRE(write_file_atomically(writer->state(), std::string(800 * KiB, 's')));
+    REQUIRE(writer->copy(directory / "machine.ram", wanted, go_on));
+    REQUIRE(writer->publish());
+  }
+  /// What a wake looks at before it starts anything; how long it took until it was refused, at best.
+  const auto refusal_ms = [&] {
+    double best_ms = 1e9;
+    for (int attempt = 0; attempt < 5; ++attempt) {
+      const auto begin = std::chrono::steady_clock::now();
+      const auto opened = open_memory_image(image);
+      const bool refused = !opened || !difference((*opened)->stamp, wanted).empty();
+      const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begin;
+      CHECK(refused);
+      best_ms = std::min(best_ms, took.count());
+    }
+    return best_ms;
+  };
+  constexpr double limit_ms = 50;
+  SUBCASE("another QEMU") {
+    wanted.machine.qemu_version = "8";
+    CHECK(refusal_ms() < limit_ms);
+  }
+  SUBCASE("another image") {
+    wanted.image = "other";
+    CHECK(refusal_ms() < limit_ms);
+  }
+  SUBCASE("another agent") {
+    wanted.agent_version = "9";
+    CHECK(refusal_ms() < limit_ms);
+  }
+  SUBCASE("another size of memory") {
+    wanted.machine.memory_bytes = 1024 * MiB;
+    CHECK(refusal_ms() < limit_ms);
+  }
+  SUBCASE("another disk") {
+    wanted.disk = "layer-2";
+    CHECK(refusal_ms() < limit_ms);
+  }
+  SUBCASE("a truncated RAM") {
+    REQUIRE(::truncate((image / "ram").c_str(), static_cast<off_t>(bytes - 4 * KiB)) == 0);
+    CHECK(refusal_ms() < limit_ms);
+  }
+  SUBCASE("a truncated state") {
+    REQUIRE(::truncate((image / "state").c_str(), 1000) == 0);
+    CHECK(refusal_ms() < limit_ms);
+  }
+  SUBCASE("a damaged state") {
+    const Fd file = *open_file(image / "state", O_RDWR);
+    REQUIRE(pwrite_all(file.get(), as_bytes("x"), 799 * KiB));
+    CHECK(refusal_ms() < limit_ms);
+  }
+  SUBCASE("a damaged page, which is noticed while the RAM is copied") {
+    const Fd file = *open_file(image / "ram", O_RDWR);
+    REQUIRE(pwrite_all(file.get(), as_bytes("x"), bytes - 1));
+    const auto opened = open_memory_image(image);
+    REQUIRE(opened);
+    const auto begin = std::chrono::steady_clock::now();
+    CHECK(fill_memory(**opened, directory / "filled.ram", go_on).error().kind == Error::Kind::corrupt);
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begin;
+    MESSAGE("a damaged last page of 128 MiB was noticed after " << took.count() << " ms");
+  }
 }
 
 TEST_CASE("any flipped bit of a stamp is noticed") {
