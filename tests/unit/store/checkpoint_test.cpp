@@ -216,6 +216,28 @@ TEST_CASE("removing a checkpoint gives its space back, and no file is left over"
   CHECK(files() == 1 + 2 * 3);
 }
 
+TEST_CASE("a checkpoint's name is not used again, and files that a crash left are removed") {
+  const Place place;
+  const Path image = place.directory() / "layers/99.img", states = place.directory() / "layers/99.bits",
+             twin = place.runtime() / "99.bits";
+  {
+    auto volume = place.open();
+    REQUIRE(volume->checkpoint("first"));
+    REQUIRE(volume->checkpoint("second"));
+    const auto third = volume->checkpoint("third");
+    REQUIRE(third);
+    REQUIRE(volume->remove_checkpoint(1));
+    const auto fourth = volume->checkpoint("fourth");
+    REQUIRE(fourth);
+    CHECK(name_of(*fourth) == "v3");
+    CHECK(name_of(*fourth) != name_of(*third));
+    REQUIRE(volume->close());
+  }
+  for (const Path& path : {image, states, twin}) REQUIRE(open_file(path, O_WRONLY | O_CREAT));
+  const auto volume = place.open();
+  for (const Path& path : {image, states, twin}) CHECK_FALSE(std::filesystem::exists(path));
+}
+
 TEST_CASE("a chain of many cuts folds back, sealed or not") {
   const Place place;
   auto volume = place.open();
