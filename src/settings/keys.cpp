@@ -162,8 +162,9 @@ constexpr std::array table{
         "Disk space for templates: saved, booted machines that new sprites begin as.", always<"4GiB">, "4GiB",
         assign_size<&Settings::template_budget_bytes, 0, 1024 * GiB>},
     Key{"pool", "count", "a whole number from 0 to 16",
-        "Machines kept ready while sprites are made and started, and as many while they wake; each takes about 150 MiB.", always<"1">, "1",
-        assign_number<&Settings::blanks_max, 0, 16>},
+        "Machines kept ready while sprites are made and started, and as many while they wake; each takes about 150 "
+        "MiB.",
+        always<"1">, "1", assign_number<&Settings::blanks_max, 0, 16>},
     Key{"image.default", "text", "the name of an image (`sprite image list`)", "Image of new sprites.", always<"base">,
         "base", assign_image},
     Key{"sprite.memory", "size", "a size from 256MiB to 1TiB, such as 4GiB", "Memory of a new sprite.", always<"1GiB">,
