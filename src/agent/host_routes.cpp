@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t configuration_bytes_max = 1024 * 1024;
 /// Long enough for the answer to leave the VM, short enough for nobody to notice.
 constexpr std::chrono::milliseconds answer_travels{100};
+constexpr std::chrono::milliseconds near_max = std::chrono::hours(24 * 365);
 
 asio::awaitable<void> respond_with_json(http::Exchange& exchange, std::string json) {
   http::Response response;
@@ -27,6 +28,15 @@ asio::awaitable<void> respond_with(http::Exchange& exchange, Result<> done) {
     co_return;
   }
   co_await respond_with_json(exchange, "{}");
+}
+
+/// Nothing unless it is a positive number.
+std::optional<std::int64_t> number_in_query(const http::Exchange& exchange, const std::string& name) {
+  const std::string text = exchange.query(name).value_or("");
+  std::int64_t number = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failed != std::errc() || end != text.data() + text.size() || number <= 0) return std::nullopt;
+  return number;
 }
 
 asio::awaitable<Result<>> configure(http::Exchange& exchange, Machine& machine) {
@@ -82,8 +92,14 @@ asio::awaitable<void> serve_thaw(http::Exchange& exchange, Machine& machine) {
   co_await respond_with(exchange, machine.thaw());
 }
 
-asio::awaitable<void> serve_activity(http::Exchange& exchange, ActivityMeter& activity) {
-  co_await respond_with_json(exchange, wire::to_json(activity.look()));
+asio::awaitable<void> serve_activity(http::Exchange& exchange, Machine& machine, ActivityMeter& meter) {
+  wire::Activity activity = meter.look();
+  if (const auto near_ms = number_in_query(exchange, "near_ms")) {
+    const auto near = std::min(std::chrono::milliseconds(*near_ms), near_max);
+    const auto timers = co_await machine.timers();
+    choose_timers(timers, std::chrono::system_clock::now(), near, activity);
+  }
+  co_await respond_with_json(exchange, wire::to_json(activity));
 }
 
 asio::awaitable<void> serve_hold(http::Exchange& exchange, Machine& machine) {
@@ -92,14 +108,12 @@ asio::awaitable<void> serve_hold(http::Exchange& exchange, Machine& machine) {
 }
 
 asio::awaitable<void> serve_go_on(http::Exchange& exchange, Machine& machine) {
-  const std::string text = exchange.query("realtime_ns").value_or("");
-  std::int64_t realtime_ns = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), realtime_ns);
-  if (failed != std::errc() || end != text.data() + text.size() || realtime_ns <= 0) {
+  const auto realtime_ns = number_in_query(exchange, "realtime_ns");
+  if (!realtime_ns) {
     co_await exchange.respond_error(Error(Error::Kind::invalid, "realtime_ns must be a time"));
     co_return;
   }
-  co_await respond_with(exchange, machine.go_on(realtime_ns));
+  co_await respond_with(exchange, machine.go_on(*realtime_ns));
 }
 
 asio::awaitable<void> serve_container_stop(http::Exchange& exchange, Machine& machine) {

@@ -12,7 +12,7 @@ asio::awaitable<void> serve_status(http::Exchange& exchange, Machine& machine);
 asio::awaitable<void> serve_shutdown(http::Exchange& exchange, Machine& machine);
 asio::awaitable<void> serve_freeze(http::Exchange& exchange, Machine& machine);
 asio::awaitable<void> serve_thaw(http::Exchange& exchange, Machine& machine);
-asio::awaitable<void> serve_activity(http::Exchange& exchange, ActivityMeter& activity);
+asio::awaitable<void> serve_activity(http::Exchange& exchange, Machine& machine, ActivityMeter& activity);
 asio::awaitable<void> serve_hold(http::Exchange& exchange, Machine& machine);
 asio::awaitable<void> serve_go_on(http::Exchange& exchange, Machine& machine);
 asio::awaitable<void> serve_container_stop(http::Exchange& exchange, Machine& machine);

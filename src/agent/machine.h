@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "agent/spawner_client.h"
+#include "agent/timers.h"
 #include "agent/tree_comparison.h"
 #include "base/result.h"
 #include "wire/types.h"
@@ -34,6 +35,8 @@ class Machine {
   /// unavailable (nothing is held back then).
   virtual asio::awaitable<Result<>> freeze() = 0;
   virtual Result<> thaw() = 0;
+  /// The timers that programs have set (timers.h).
+  virtual asio::awaitable<std::vector<Timer>> timers() = 0;
   /// Before the machine sleeps: programs stand still from now on, and what they wrote is on the disk. Where nobody
   /// calls go_on(), they go on by themselves after the machine has run for 15 s. Errors: unavailable (they go on then).
   virtual asio::awaitable<Result<>> hold_programs() = 0;

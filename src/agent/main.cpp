@@ -1,5 +1,5 @@
-// The program in the VM, in four parts: init (PID 1 of the initramfs: boots, starts the agent, reaps), the agent, the
-// spawner (PID 1 of the inner container), and sprite-env, which programs in there run.
+// The program in the VM, in five parts: init (PID 1 of the initramfs: boots, starts the agent, reaps), the agent, the
+// spawner (PID 1 of the inner container), sprite-env, which programs in there run, and what reads crontabs.
 #include <sys/reboot.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,6 +9,7 @@
 
 #include "agent/agent.h"
 #include "agent/boot.h"
+#include "agent/cron.h"
 #include "agent/network.h"
 #include "agent/spawner.h"
 #include "agent/sprite_env.h"
@@ -60,6 +61,7 @@ int usage() {
   fmt::print(stderr,
              "usage: sprite-agent                     as PID 1 of a VM\n"
              "       sprite-agent spawner FD          as PID 1 of its inner container\n"
+             "       sprite-agent cron-runs ROOT      when the jobs of crontabs in ROOT are due\n"
              "       sprite-agent --listen unix:PATH --no-container\n");
   return 2;
 }
@@ -71,6 +73,7 @@ int main(int count, char** arguments) {
     return agent::run_sprite_env({arguments + 1, arguments + count});
   const std::vector<std::string_view> words(arguments, arguments + count);
   if (words.size() == 3 && words[1] == "spawner") return spawner(std::atoi(arguments[2]));
+  if (words.size() == 3 && words[1] == "cron-runs") return agent::print_cron_runs(arguments[2]);
   if (words.size() == 4 && words[1] == "--listen" && words[2].starts_with("unix:") && words[3] == "--no-container")
     return agent::run_plain_agent(words[2].substr(5));
   if (::getpid() == 1) init();

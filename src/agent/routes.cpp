@@ -101,7 +101,7 @@ http::Router channel_router(Machine& machine, Sessions& sessions, Tasks& tasks, 
   router.add("POST", "/host/configure", host(serve_configure))
       .add("GET", "/host/status", host(serve_status))
       .add("GET", "/host/activity",
-           versioned([&activity](Exchange& exchange) { return serve_activity(exchange, activity); }))
+           versioned([&](Exchange& exchange) { return serve_activity(exchange, machine, activity); }))
       .add("POST", "/host/shutdown", host(serve_shutdown))
       .add("POST", "/host/freeze", host(serve_freeze))
       .add("POST", "/host/thaw", host(serve_thaw))

@@ -417,6 +417,11 @@ Result<> VirtualMachine::thaw() {
   return set_frozen(FITHAW, EINVAL);
 }
 
+asio::awaitable<std::vector<Timer>> VirtualMachine::timers() {
+  auto find = [] { return find_timers(disk_folder); };
+  co_return co_await blocking(find);
+}
+
 /// The disk's content is then what programs see, so that a sleep that ends in a cold boot loses none of it.
 asio::awaitable<Result<>> VirtualMachine::hold_programs() {
   CO_TRY(set_container_frozen(true));

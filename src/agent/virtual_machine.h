@@ -32,6 +32,7 @@ class VirtualMachine final : public Machine {
   void power_off() override;
   asio::awaitable<Result<>> freeze() override;
   Result<> thaw() override;
+  asio::awaitable<std::vector<Timer>> timers() override;
   asio::awaitable<Result<>> hold_programs() override;
   Result<> go_on(std::int64_t realtime_ns) override;
   asio::awaitable<Result<>> release_disk() override;

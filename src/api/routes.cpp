@@ -89,7 +89,9 @@ Result<Depth> depth_of(const std::string& text) {
 
 Answer sleep(Exchange& exchange, Sprites& sprites) {
   CO_TRY_LET(const Depth depth, depth_of(exchange.query("depth").value_or("paused")));
-  CO_TRY_LET(const wire::Sprite sprite, co_await sprites.sleep(exchange.parameter("name"), depth));
+  const bool force = exchange.query("force").value_or("") == "true";
+  const IfInUse if_in_use = force ? IfInUse::stand_still : IfInUse::refuse;
+  CO_TRY_LET(const wire::Sprite sprite, co_await sprites.sleep(exchange.parameter("name"), depth, if_in_use));
   co_return as_json(200, wire::to_json(sprite));
 }
 

@@ -28,6 +28,7 @@ Result<int> show_info(Context& context, const std::string& given) {
   print_field(terminal, "Name", sprite.name);
   print_field(terminal, "Status", styled_status(terminal, sprite.status) + detail);
   print_field(terminal, "Sleep", sleep_outlook(sprite));
+  if (sprite.timer_due_at) print_field(terminal, "Own timer", "due at " + *sprite.timer_due_at + ": it wakes for that");
   if (sprite.sleep_after || sprite.sleep_deep_after)
     print_field(terminal, "Sleeps",
                 "paused after " + sprite.sleep_after.value_or("the default time") + ", on the disk after " +

@@ -20,12 +20,12 @@ constexpr Deed starting{"/start", "starting", "is running"}, stopping{"/stop", "
     saving{"/sleep?depth=disk", "saving", "sleeps: it is warm, its memory on the disk"},
     ending{"/sleep?depth=cold", "stopping", "has stopped: it is cold"};
 
-Result<int> act(Context& context, const Deed& deed, const std::string& given) {
+Result<int> act(Context& context, const Deed& deed, const std::string& given, std::string_view query = "") {
   TRY_LET(const std::string name, context.sprite(given));
   TRY_LET(const Client* api, context.api());
   context.terminal.progress(std::string(deed.doing) + " '" + name + "'…");
   const InterruptNote note = goes_on(std::string(deed.doing) + " '" + name + "'", name);
-  TRY_LET(const std::string body, api->call("POST", sprite_path(name, std::string(deed.route))));
+  TRY_LET(const std::string body, api->call("POST", sprite_path(name, std::string(deed.route).append(query))));
   if (context.globals.json)
     context.terminal.print_line(body);
   else
@@ -136,16 +136,18 @@ Action unpin(Syntax& syntax) { return pinning(syntax, false); }
 Action sleep(Syntax& syntax) {
   struct Options {
     std::string name;
-    bool deep = false, cold = false;
+    bool deep = false, cold = false, force = false;
   };
   auto options = std::make_shared<Options>();
   syntax.positional("NAME", options->name, "The sprite", Presence::optional);
   syntax.flag("--deep", options->deep, "Memory goes to the disk; programs go on after it all the same");
   syntax.flag("--cold", options->cold, "Only the disk stays, as with `sprite stop`");
+  syntax.flag("-f,--force", options->force, "Even where a command or console is open: it stands still until a wake");
   return [options](Context& context) -> Result<int> {
     if (options->deep && options->cold)
       return Error{Error::Kind::invalid, "--deep and --cold exclude each other", "sprite help sleep", {}};
-    return act(context, options->cold ? ending : options->deep ? saving : pausing, options->name);
+    const Deed& deed = options->cold ? ending : options->deep ? saving : pausing;
+    return act(context, deed, options->name, options->force && !options->cold ? "&force=true" : "");
   };
 }
 

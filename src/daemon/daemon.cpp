@@ -110,6 +110,7 @@ SpritesOptions sprites_options(const settings::Settings& settings, std::uint16_t
   options.blanks_max = settings.blanks_max;
   options.sleep_after = settings.sleep_after;
   options.sleep_deep_after = settings.sleep_deep_after;
+  options.sleep_timer_floor = settings.sleep_timer_floor;
   options.hypervisor_uri = settings.hypervisor_uri;
   options.accelerator = to_choice(settings.accelerator);
   options.url = "http://127.0.0.1:" + std::to_string(port);

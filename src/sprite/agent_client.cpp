@@ -66,8 +66,10 @@ asio::awaitable<Result<wire::AgentStatus>> status(Stream stream, std::chrono::mi
   co_return status;
 }
 
-asio::awaitable<Result<wire::Activity>> activity(Stream stream, std::chrono::milliseconds limit) {
-  http::Request request("GET", "/host/activity");
+asio::awaitable<Result<wire::Activity>> activity(Stream stream, std::optional<std::chrono::milliseconds> near,
+                                                 std::chrono::milliseconds limit) {
+  const std::string query = near ? "?near_ms=" + std::to_string(near->count()) : "";
+  http::Request request("GET", "/host/activity" + query);
   CO_TRY_LET(const http::Response response, co_await call(std::move(stream), std::move(request), limit));
   auto activity = wire::from_json<wire::Activity>(response.body);
   if (!activity) co_return told_by_guest(std::move(activity).error());

@@ -16,8 +16,10 @@ boost::asio::awaitable<Result<>> configure(Stream stream, wire::Configure identi
 boost::asio::awaitable<Result<>> run_program(Stream stream, std::string program, std::chrono::milliseconds limit);
 /// Errors: unavailable.
 boost::asio::awaitable<Result<wire::AgentStatus>> status(Stream stream, std::chrono::milliseconds limit);
-/// When the machine was last in use from inside. Errors: unavailable; not_found (an agent that cannot tell).
-boost::asio::awaitable<Result<wire::Activity>> activity(Stream stream, std::chrono::milliseconds limit);
+/// When the machine was last in use from inside, and the timers that programs have set, of which those less than `near`
+/// away are near; none are looked for without it. Errors: unavailable; not_found (an agent that cannot tell).
+boost::asio::awaitable<Result<wire::Activity>> activity(Stream stream, std::optional<std::chrono::milliseconds> near,
+                                                        std::chrono::milliseconds limit);
 /// Ends programs, unmounts, and has the power go off soon after the answer. Errors: unavailable.
 boost::asio::awaitable<Result<>> shutdown(Stream stream, std::chrono::milliseconds limit);
 /// The guest writes what it has to its disk, and nothing more until thaw(), or for 5 s. Errors: unavailable.

@@ -137,6 +137,11 @@ void Fleet::enter(Entry& entry, Phase phase, std::string detail) {
   entry.detail = std::move(detail);
   log_change(entry, before);
   if (phase == Phase::running || before == Phase::running || before == Phase::stopping) note_running(entry);
+  if (phase == Phase::running || phase == Phase::stopped) {
+    entry.record.timer_due_at.reset();
+    entry.record.wakes_at.reset();
+  }
+  set_waker(entry);
   if (phase != before) {
     touch(entry);
   } else {
@@ -285,8 +290,11 @@ asio::awaitable<Result<wire::Sprite>> Fleet::create(wire::CreateRequest request)
   entry->phase = Phase::creating;
   entries_[entry->record.name] = entry;
   const Turns::Turn turn = co_await entry->turns.take("creation");
-  std::optional<Blank> blank = co_await take_blank(entry);
   Result<> made;
+  if (!from.empty()) made = co_await fork_folder(entry, from);  // may have to wake its source
+  const Turns::Turn start = co_await starts_.take();
+  std::optional<Blank> blank;
+  if (made) blank = co_await take_blank(entry);
   if (from.empty()) {
     auto make = [this, entry, blank] {
       return make_folder(entry->record, [&](const Path& folder, store::FillDatabase rows) {
@@ -294,8 +302,8 @@ asio::awaitable<Result<wire::Sprite>> Fleet::create(wire::CreateRequest request)
       });
     };
     made = co_await on_pool(host_.pool(), make);
-  } else {
-    made = co_await fork_folder(entry, from);
+  } else if (blank) {
+    made = co_await save_record_of(entry);
   }
   if (made) {
     made = co_await start_machine(entry, std::move(blank), from.empty() ? DiskOf::fork_of_template : DiskOf::sprite);
@@ -364,7 +372,7 @@ asio::awaitable<Result<>> Fleet::bring_up(EntryPtr entry) {
   enter(*entry, Phase::starting, note);
   std::optional<Blank> blank = co_await take_blank(entry);
   if (blank) {
-    if (auto saved = co_await save_vm_id(entry); !saved) {
+    if (auto saved = co_await save_record_of(entry); !saved) {
       co_await blanks_.discard(*std::move(blank));
       enter(*entry, Phase::stopped, "did not start: " + saved.error().what);
       co_return saved;

@@ -5,6 +5,7 @@
 /// entries and all phases change on the executor only. What survives a crash is the folder of a sprite: it appears with
 /// a rename once it is whole, and disappears with one before its content is removed, so that a crash leaves either a
 /// whole sprite or a folder whose name begins with a dot, which the next start removes.
+#include <boost/asio/system_timer.hpp>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -30,7 +31,8 @@ Error no_such_sprite(const std::string& name);
 enum class Phase { creating, found, stopped, starting, running, pausing, paused, asleep, stopping, destroyed };
 
 struct Entry : std::enable_shared_from_this<Entry> {
-  Entry(Host& host, Record its_record) : record(std::move(its_record)), alarm(host.executor()), machine(host, record) {}
+  Entry(Host& host, Record its_record)
+      : record(std::move(its_record)), alarm(host.executor()), waker(host.executor()), machine(host, record) {}
 
   Record record;
   Phase phase = Phase::stopped;
@@ -40,8 +42,10 @@ struct Entry : std::enable_shared_from_this<Entry> {
   bool lacks_disk = false;            ///< An earlier daemon's machine may wait for its disk, which we could not serve.
   std::shared_ptr<Saving> saving;     ///< Paused, and on its way to being asleep.
   Use use;
-  asio::steady_timer alarm;  ///< When it is to sleep deeper by itself.
-  bool waking = false;       ///< Somebody wrote to it while it was paused.
+  asio::steady_timer alarm;    ///< When it is to sleep deeper by itself.
+  asio::system_timer waker;    ///< When it is to wake for a timer of its own.
+  bool timer_on_disk = false;  ///< The record on the disk may name a timer.
+  bool waking = false;         ///< Somebody wrote to it while it was paused.
   Turns turns;
   Machine machine;
 };
@@ -62,7 +66,7 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   asio::awaitable<Result<wire::Sprite>> start(std::string name) override;
   asio::awaitable<Result<wire::Sprite>> stop(std::string name) override;
   asio::awaitable<Result<wire::Sprite>> restart(std::string name) override;
-  asio::awaitable<Result<wire::Sprite>> sleep(std::string name, Depth depth) override;
+  asio::awaitable<Result<wire::Sprite>> sleep(std::string name, Depth depth, IfInUse if_in_use) override;
   std::string going_on(const std::string& name) const override;
   asio::awaitable<Result<>> check_room_for_checkpoint(std::string name) override;
   asio::awaitable<Result<Checkpointed>> checkpoint(std::string name, std::string comment) override;
@@ -122,13 +126,19 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   Result<Stream> in_use(EntryPtr entry, Result<Stream> stream);
   asio::awaitable<void> sleep_deeper(EntryPtr entry);
   asio::awaitable<void> look_inside(EntryPtr entry);
+  // Waking for timers of programs: fleet_timers.cpp.
+  asio::awaitable<Result<>> note_timer(EntryPtr entry);
+  void expect_timer(Entry& entry, const wire::Activity& activity);
+  void set_waker(Entry& entry);
+  asio::awaitable<void> keep_appointment(EntryPtr entry);
+
   void describe_sleep(const Entry& entry, wire::Sprite& shown) const;
 
   // The caller of these has the entry's turn.
   asio::awaitable<Result<>> bring_up(EntryPtr entry);
   asio::awaitable<Result<Woken>> wake_from_disk(EntryPtr entry);
   asio::awaitable<std::optional<Blank>> take_blank(EntryPtr entry);
-  asio::awaitable<Result<>> save_vm_id(EntryPtr entry);
+  asio::awaitable<Result<>> save_record_of(EntryPtr entry);
   /// Has others make room in memory for the sprite, as far as they can: blanks go, then those that nobody uses sleep on
   /// the disk, the longest idle first.
   asio::awaitable<void> make_room(EntryPtr entry);
@@ -139,6 +149,7 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
                                           std::string note = "");
   asio::awaitable<Result<>> boot(EntryPtr entry);
   asio::awaitable<Result<>> bring_down(EntryPtr entry);
+  asio::awaitable<Result<>> check_unused(EntryPtr entry);
   asio::awaitable<Result<>> pause(EntryPtr entry);
   asio::awaitable<Result<>> send_to_disk(EntryPtr entry);
   asio::awaitable<std::optional<Result<>>> resume(EntryPtr entry);

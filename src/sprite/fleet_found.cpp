@@ -55,7 +55,9 @@ void Fleet::load(const Path& folder) {
   }
   if (const auto tidied = entry->machine.forget_memory_remnants(); !tidied)
     log::warning("ignoring what is left of a sleep of '{}': {}", entry->record.name, log::one_line(tidied.error()));
+  entry->timer_on_disk = entry->record.wakes_at.has_value();
   if (entry->machine.has_memory()) entry->phase = Phase::asleep;
+  set_waker(*entry);
   if (!entry->lacks_disk) return;
   if (const auto served = entry->machine.serve_disk(); served) {
     entry->lacks_disk = false;

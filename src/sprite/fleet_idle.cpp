@@ -1,7 +1,8 @@
 // Fleet: falling asleep by itself.
 //
 // Each sprite has one alarm, set to when it is due to change (idle.h); whatever uses it moves the alarm, and one that
-// is in use, asleep or stopped has none: nothing is looked at then. When the alarm of a running sprite goes off, its
+// is in use, asleep or stopped has none: nothing is looked at then (that a sleeping one wakes for a timer is another
+// matter: fleet_timers.cpp). When the alarm of a running sprite goes off, its
 // agent is asked what goes on inside: a second look is as far away as that was recent. So an idle sprite is asked once,
 // and one that works without connections once in as long as it would have to be idle.
 #include <boost/asio/co_spawn.hpp>
@@ -41,6 +42,7 @@ std::optional<Use::Time> Fleet::sleep_due(const Entry& entry) const {
 
 void Fleet::touch(Entry& entry) {
   entry.use.last = Clock::now();
+  entry.use.expects.reset();
   entry.use.activity.clear();
   set_alarm(entry);
 }
@@ -96,9 +98,11 @@ asio::awaitable<void> Fleet::look_inside(EntryPtr entry) {
   constexpr double long_s = 1e6;
   const std::chrono::duration<double> idle(std::clamp(activity->idle_s, 0.0, long_s));
   const auto last = Clock::now() - std::chrono::duration_cast<Clock::duration>(idle);
-  if (last <= entry->use.last) co_return;
-  entry->use.last = last;
-  entry->use.activity = std::move(activity->reason);
+  if (last > entry->use.last) {
+    entry->use.last = last;
+    entry->use.activity = std::move(activity->reason);
+  }
+  expect_timer(*entry, *activity);
 }
 
 /// The stream, in use until it is destroyed. What is written to it wakes a sprite that was paused meanwhile.
@@ -133,11 +137,18 @@ void Fleet::describe_sleep(const Entry& entry, wire::Sprite& shown) const {
   shown.pinned = rules.pinned;
   const Wakefulness is = wakefulness_of(entry);
   if (is == Wakefulness::awake) shown.activity = why_awake(rules, entry.use);
+  if (entry.phase == Phase::paused || entry.phase == Phase::asleep) shown.timer_due_at = entry.record.timer_due_at;
+  if (shown.timer_due_at) {
+    shown.next_change = "awake for its own timer";
+    shown.next_change_at = entry.record.wakes_at;
+  }
   const auto due = sleep_due(entry);
   if (!due) return;
-  shown.next_change = is == Wakefulness::awake ? "paused" : "on the disk";
   const auto until = std::chrono::duration_cast<std::chrono::milliseconds>(*due - Clock::now());
-  shown.next_change_at = format_time(std::chrono::system_clock::now() + until);
+  const std::string at = format_time(std::chrono::system_clock::now() + until);
+  if (shown.next_change_at && *shown.next_change_at < at) return;
+  shown.next_change = is == Wakefulness::awake ? "paused" : "on the disk";
+  shown.next_change_at = at;
 }
 
 }  // namespace sprite

@@ -3,10 +3,18 @@
 #include <boost/asio/detached.hpp>
 
 #include "base/log.h"
+#include "sprite/connect_channel.h"
 #include "sprite/fleet.h"
 #include "sprite/on_pool.h"
 
 namespace sprite {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::chrono::milliseconds ending_limit = 1s, ending_step = 20ms;
+
+}  // namespace
 
 /// A sleep on its way to the disk is given up: the machine is there still.
 void Fleet::cancel(Entry& entry) {
@@ -14,14 +22,27 @@ void Fleet::cancel(Entry& entry) {
   entry.saving.reset();
 }
 
-asio::awaitable<Result<wire::Sprite>> Fleet::sleep(std::string name, Depth depth) {
+/// Whoever waits for a program would wait without a word. A connection that just ended may still count.
+asio::awaitable<Result<>> Fleet::check_unused(EntryPtr entry) {
+  const auto deadline = std::chrono::steady_clock::now() + ending_limit;
+  while (entry->use.connections > 0 && std::chrono::steady_clock::now() < deadline) co_await pause_for(ending_step);
+  const int count = entry->use.connections;
+  if (count == 0) co_return Result<>{};
+  co_return Error(Error::Kind::busy, "it is in use",
+                  "end them, or let them stand still until it wakes: `sprite sleep --force " + entry->record.name + "`",
+                  {std::to_string(count) + (count == 1 ? " connection is" : " connections are") +
+                   " open: commands, consoles or files on their way"});
+}
+
+asio::awaitable<Result<wire::Sprite>> Fleet::sleep(std::string name, Depth depth, IfInUse if_in_use) {
   CO_TRY_LET(const Claim claimed, co_await claim(name, "pausing"));
   const EntryPtr entry = claimed.entry;
   Result<> done;
   if (depth == Depth::cold) {
     done = co_await bring_down(entry);
   } else if (entry->machine.on()) {
-    done = co_await pause(entry);
+    if (if_in_use == IfInUse::refuse && entry->phase == Phase::running) done = co_await check_unused(entry);
+    if (done) done = co_await pause(entry);
     if (done && depth == Depth::disk) done = co_await send_to_disk(entry);
   }
   if (!done) co_return std::move(done).error().within("cannot put sprite '" + name + "' to sleep");
@@ -32,7 +53,8 @@ asio::awaitable<Result<>> Fleet::pause(EntryPtr entry) {
   if (entry->phase == Phase::paused) co_return Result<>{};
   const std::string detail = entry->detail;
   enter(*entry, Phase::pausing);
-  auto paused = co_await entry->machine.pause();
+  auto paused = co_await note_timer(entry);
+  if (paused) paused = co_await entry->machine.pause();
   if (paused) {
     enter(*entry, Phase::paused);
   } else {

@@ -72,7 +72,7 @@ asio::awaitable<Result<>> Fleet::boot(EntryPtr entry) {
 }
 
 /// The VM that a sprite runs in is known before it does, whatever is killed in between.
-asio::awaitable<Result<>> Fleet::save_vm_id(EntryPtr entry) {
+asio::awaitable<Result<>> Fleet::save_record_of(EntryPtr entry) {
   auto save = [this, record = entry->record] { return save_record(host_.sprite_dir(record.id), record); };
   co_return co_await on_pool(host_.pool(), save);
 }
@@ -86,7 +86,7 @@ asio::awaitable<Result<Woken>> Fleet::wake_from_disk(EntryPtr entry) {
   Result<> saved;
   if (blank) {
     entry->record.vm_id = blank->vm_id;
-    saved = co_await save_vm_id(entry);
+    saved = co_await save_record_of(entry);
   } else {
     co_await make_room(entry);
   }

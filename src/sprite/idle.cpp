@@ -1,5 +1,7 @@
 #include "sprite/idle.h"
 
+#include <algorithm>
+
 namespace sprite {
 
 std::optional<Use::Time> change_due(Wakefulness is, const SleepRules& rules, const Use& use) {
@@ -7,7 +9,7 @@ std::optional<Use::Time> change_due(Wakefulness is, const SleepRules& rules, con
   if (is == Wakefulness::awake && use.connections > 0) return std::nullopt;
   const SleepTime& time = is == Wakefulness::awake ? rules.after : rules.deep_after;
   if (!time) return std::nullopt;
-  return use.last + *time;
+  return is == Wakefulness::awake ? std::max(use.last + *time, use.expects.value_or(use.last)) : use.last + *time;
 }
 
 std::string why_awake(const SleepRules& rules, const Use& use) {

@@ -12,6 +12,7 @@ namespace sprite {
 struct Use {
   using Time = std::chrono::steady_clock::time_point;
   Time last = std::chrono::steady_clock::now();  ///< Of a sleeping one: when it fell asleep.
+  std::optional<Time> expects{};                 ///< Until then a timer is to go off inside, and to have its effect.
   int connections = 0;                           ///< Open now.
   std::string activity{};                        ///< What it was found at when somebody looked; may be empty.
 };

@@ -418,11 +418,6 @@ asio::awaitable<Result<>> Machine::answers_within(std::chrono::milliseconds limi
   co_return Result<>{};
 }
 
-asio::awaitable<Result<wire::Activity>> Machine::activity() {
-  CO_TRY_LET(Stream stream, open_stream());
-  co_return co_await agent_client::activity(std::move(stream), status_limit);
-}
-
 asio::awaitable<Result<wire::AgentStatus>> Machine::agent_status() {
   CO_TRY_LET(Stream stream, open_stream());
   co_return co_await agent_client::status(std::move(stream), status_limit);

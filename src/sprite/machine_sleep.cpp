@@ -21,6 +21,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto sign_of_life_limit = 1s;
+constexpr auto activity_limit = 5s;
 constexpr auto hold_limit = 10s;  // most of it may go by writing what the guest has not written yet
 constexpr auto go_on_limit = 10s, greet_limit = 20s;
 constexpr auto pause_limit = 75s;  // QEMU waits a minute for a disk that is away
@@ -95,6 +96,12 @@ struct Wake {
 };
 
 }  // namespace
+
+asio::awaitable<Result<wire::Activity>> Machine::activity() {
+  CO_TRY(co_await answers_within(sign_of_life_limit));
+  CO_TRY_LET(Stream stream, open_stream());
+  co_return co_await agent_client::activity(std::move(stream), host_.options().sleep_timer_floor, activity_limit);
+}
 
 asio::awaitable<Result<>> Machine::hold() {
   CO_TRY(co_await answers_within(sign_of_life_limit));

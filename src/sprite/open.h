@@ -22,7 +22,9 @@ struct SpritesOptions {
   std::uint64_t template_budget_bytes = 0;  ///< 0: no templates
   unsigned blanks_max = 0;
   SleepTime sleep_after{}, sleep_deep_after{};  ///< of sprites that have no times of their own
-  std::string hypervisor_uri;                   ///< "" = libvirt embedded in this process
+  SleepTime
+      sleep_timer_floor{};     ///< how soon after a sprite fell asleep it wakes for a timer of its own at the earliest
+  std::string hypervisor_uri;  ///< "" = libvirt embedded in this process
   vm::AcceleratorChoice accelerator = vm::AcceleratorChoice::automatic;
   std::string url;  ///< of this daemon's loopback listener; a sprite's URL is made from it
 };

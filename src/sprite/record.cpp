@@ -15,7 +15,8 @@ namespace sprite {
 
 BOOST_DESCRIBE_STRUCT(Record, (),
                       (id, name, image, image_name, memory_bytes, vcpus, mac_address, vm_id, url_settings, labels,
-                       environment, sleep_after, sleep_deep_after, pinned, created_at, updated_at, last_running_at))
+                       environment, sleep_after, sleep_deep_after, pinned, created_at, updated_at, last_running_at,
+                       timer_due_at, wakes_at))
 
 namespace wire {
 BOOST_DESCRIBE_STRUCT(UrlSettings, (), (auth, private_access))

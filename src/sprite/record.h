@@ -31,6 +31,8 @@ struct Record {
   std::optional<bool> pinned{};                                  ///< it does not fall asleep by itself
   std::string created_at{}, updated_at{};                        ///< RFC 3339
   std::optional<std::string> last_running_at{};
+  /// While it sleeps: a timer of a program is due then, and it wakes, a little earlier, for that.
+  std::optional<std::string> timer_due_at{}, wakes_at{};
 };
 
 /// Errors: not_found, corrupt, unavailable.

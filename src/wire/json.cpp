@@ -19,7 +19,8 @@ BOOST_DESCRIBE_STRUCT(UpdateRequest, (), (url_settings, labels, clear_labels, sl
 BOOST_DESCRIBE_STRUCT(Sprite, (),
                       (id, name, organization, url, url_settings, status, created_at, updated_at, last_running_at,
                        last_warming_at, version, environment_version, labels, config, environment, image, detail,
-                       disk_used_bytes, sleep_after, sleep_deep_after, pinned, activity, next_change, next_change_at))
+                       disk_used_bytes, sleep_after, sleep_deep_after, pinned, activity, next_change, next_change_at,
+                       timer_due_at))
 BOOST_DESCRIBE_STRUCT(Counts, (), (name, running, warm, cold, running_limit, warm_limit))
 BOOST_DESCRIBE_STRUCT(SpriteList, (),
                       (sprites, has_more, next_continuation_token, name, running, warm, cold, running_limit, warm_limit,
@@ -52,7 +53,8 @@ BOOST_DESCRIBE_STRUCT(DiskCheck, (), (exit_status, output))
 BOOST_DESCRIBE_STRUCT(Configure, (),
                       (sprite_id, sprite_name, sprite_url, hostname, realtime_ns, entropy, machine_id, mac_address,
                        environment, checkpoints))
-BOOST_DESCRIBE_STRUCT(Activity, (), (idle_s, reason))
+BOOST_DESCRIBE_STRUCT(Appointment, (), (at_ms, early_ms))
+BOOST_DESCRIBE_STRUCT(Activity, (), (idle_s, reason, near, next))
 BOOST_DESCRIBE_STRUCT(Task, (), (name, started_at, expires_at))
 BOOST_DESCRIBE_STRUCT(TaskList, (), (tasks))
 BOOST_DESCRIBE_STRUCT(AgentStatus, (), (version, container, detail, restarts, uptime_s, settled))

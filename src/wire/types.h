@@ -59,8 +59,10 @@ struct Sprite {
   std::optional<std::string> sleep_after{}, sleep_deep_after{};  ///< ours: where it differs from the settings
   bool pinned = false;                                           ///< ours: it does not fall asleep by itself
   std::string activity{};                                        ///< ours: why it does not sleep; may be empty
-  /// ours: what it becomes by itself unless somebody uses it ("paused", "on the disk"), and when, RFC 3339
+  /// ours: what it becomes by itself unless somebody uses it ("paused", "on the disk", "awake for its own timer"), and
+  /// when, RFC 3339
   std::optional<std::string> next_change{}, next_change_at{};
+  std::optional<std::string> timer_due_at{};  ///< ours: it sleeps, and wakes for a timer of its own that is due then
 };
 
 /// How many sprites there are, by status. `name` is the organization's.
@@ -228,10 +230,17 @@ struct Configure {
   std::vector<ShownCheckpoint> checkpoints{};
 };
 
-/// When a machine was last in use from inside, and by what (`GET /host/activity`).
+/// A moment of the wall clock for which a program has set a timer.
+struct Appointment {
+  std::int64_t at_ms = 0;     ///< Since 1970.
+  std::int64_t early_ms = 0;  ///< The machine has to be awake so long before, so that the program notices.
+};
+
+/// When a machine was last in use from inside, and by what (`GET /host/activity?near_ms=`).
 struct Activity {
   double idle_s = 0;
   std::string reason{};  ///< "task 'backup' until …", "a program uses the processor"; may be empty
+  std::optional<Appointment> near{}, next{};  ///< The first one less than `near_ms` away, and the first of the others.
 };
 
 /// A hold that keeps the sprite awake until it expires.

@@ -188,6 +188,15 @@ TEST_CASE("a watched list tells what is there, each change and a heartbeat, unti
   CHECK(world.sprites.watchers() == 0);
 }
 
+TEST_CASE("a sprite that is in use is not put to sleep, unless it has to") {
+  World world;
+  world.create("used");
+  CHECK(world.fetch("POST", "/v1/sprites/used/sleep?depth=disk").status == 409);
+  CHECK(object(world.fetch("GET", "/v1/sprites/used"))["status"] == "running");
+  CHECK(object(world.fetch("POST", "/v1/sprites/used/sleep?depth=disk&force=true"))["status"] == "warm");
+  CHECK(object(world.fetch("POST", "/v1/sprites/used/sleep?depth=cold"))["status"] == "cold");
+}
+
 TEST_CASE("a sprite is started, stopped, restarted and checked") {
   World world;
   world.create("api");

@@ -64,8 +64,11 @@ class FakeSprites final : public Sprites {
   asio::awaitable<Result<wire::Sprite>> restart(std::string name) override {
     return become(std::move(name), "running");
   }
-  asio::awaitable<Result<wire::Sprite>> sleep(std::string name, Depth depth) override {
-    return become(std::move(name), depth == Depth::cold ? "cold" : "warm");
+  asio::awaitable<Result<wire::Sprite>> sleep(std::string name, Depth depth, IfInUse if_in_use) override {
+    if (name == "used" && depth != Depth::cold && if_in_use == IfInUse::refuse) {
+      co_return Error(Error::Kind::busy, "sprite '" + name + "' is in use");
+    }
+    co_return co_await become(std::move(name), depth == Depth::cold ? "cold" : "warm");
   }
   std::string going_on(const std::string&) const override { return occupied; }
   asio::awaitable<Result<>> check_room_for_checkpoint(std::string name) override {

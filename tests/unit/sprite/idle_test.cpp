@@ -24,6 +24,14 @@ TEST_CASE("one that is pinned, has a connection open, or never sleeps is not") {
   CHECK(change_due(Wakefulness::paused, {30s, 10min, false}, use));  // somebody had it pause all the same
 }
 
+TEST_CASE("what is soon to go off inside keeps it awake until then, and no longer than its time otherwise") {
+  Use use;
+  use.expects = use.last + 45s;
+  CHECK(change_due(Wakefulness::awake, {30s, 10min, false}, use) == use.last + 45s);
+  CHECK(change_due(Wakefulness::awake, {60s, 10min, false}, use) == use.last + 60s);
+  CHECK(change_due(Wakefulness::paused, {30s, 10s, false}, use) == use.last + 10s);
+}
+
 TEST_CASE("why it is awake: the strongest reason") {
   Use use;
   CHECK(why_awake({}, use).empty());

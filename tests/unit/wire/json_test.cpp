@@ -33,7 +33,7 @@ Sprite full_sprite() {
   sprite.disk_used_bytes = 18'000'000'000'000'000'000ULL;
   sprite.sleep_after = sprite.sleep_deep_after = "never";
   sprite.next_change = "paused";
-  sprite.next_change_at = "2026-01-02T03:04:05.678Z";
+  sprite.next_change_at = sprite.timer_due_at = "2026-01-02T03:04:05.678Z";
   return sprite;
 }
 
@@ -61,7 +61,7 @@ TEST_CASE("a struct comes back from its JSON as it was") {
 }
 
 TEST_CASE("every field is written") {
-  CHECK(fields_of(to_json(full_sprite())) == 24);
+  CHECK(fields_of(to_json(full_sprite())) == 25);
   CHECK(fields_of(to_json(DaemonStatus{})) == 12);
   CHECK(fields_of(to_json(Configure{})) == 10);
   CHECK(fields_of(to_json(ShownCheckpoint{})) == 2);
