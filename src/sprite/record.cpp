@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include <boost/describe/class.hpp>
+#include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/value_from.hpp>
@@ -24,9 +25,15 @@ BOOST_DESCRIBE_STRUCT(UrlSettings, (), (auth, private_access))
 
 std::string to_json(const Record& record) { return boost::json::serialize(boost::json::value_from(record)); }
 
+/// What the text does not name is as in a new record, and what we do not know is left out: it may be an older
+/// version's, or a newer one's.
 Result<Record> record_from_json(std::string_view text) {
   try {
-    return boost::json::value_to<Record>(boost::json::parse(text));
+    const boost::json::value read = boost::json::parse(text);
+    boost::json::object whole = boost::json::value_from(Record()).as_object();
+    for (const auto& [name, value] : read.as_object())
+      if (auto* const known = whole.if_contains(name)) *known = value;
+    return boost::json::value_to<Record>(boost::json::value(std::move(whole)));
   } catch (const std::exception& wrong) {
     return Error{Error::Kind::corrupt, "the description of a sprite cannot be read", "", {wrong.what()}};
   }
