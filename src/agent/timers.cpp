@@ -17,7 +17,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto cron_limit = 2s;
-constexpr auto cron_interval = 60s;  // how long a cron may not look at the clock
+constexpr auto cron_interval = 60s;              // how long a cron may not look at the clock
 constexpr std::time_t latest_s = 9'000'000'000;  // nanoseconds of it fit in 64 bits
 constexpr std::size_t timer_list_bytes_max = 8 * MiB;
 
