@@ -26,7 +26,7 @@ enum class Failpoint {
   fold_committed,     ///< The files of that are still there.
   drop_committed,     ///< The files of a layer that is dropped are still there.
   delete_committed,   ///< And those that only a removed checkpoint needed.
-  hidden_forgotten,   ///< Layers have forgotten blocks whose storage they still have.
+  hidden_forgotten,   ///< A layer has forgotten blocks, newer ones have not, and storage is still there.
   collect_removing,   ///< Before each pack that is removed.
   collect_moved,      ///< What is needed of sparse packs is in new ones, which nobody names.
   collect_exchanged,  ///< A volume names them; others may not.

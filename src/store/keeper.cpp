@@ -530,27 +530,30 @@ Result<std::uint64_t> Keeper::give_back_hidden(std::uint64_t bytes_max) {
   return hidden;
 }
 
-/// The layers forget the blocks; when nobody reads by what they said before, their storage goes. A crash in between
-/// leaves storage that goes with the layer's files.
+/// The layers forget the blocks, the oldest first: what a layer lacks is looked for in older ones, which must not have
+/// it then, nor after a crash. When nobody reads by what they said before, their storage goes. A crash in between leaves
+/// storage that goes with the layer's files.
 Result<> Keeper::give_back_hidden_in(std::size_t first_word, std::size_t words) {
   TRY_LET(const auto layers, hiding_layers());
   const auto hidden = hidden_blocks(layers, first_word, words);
   if (std::ranges::all_of(hidden, [](const auto& blocks) { return blocks.empty(); })) return {};
   TRY_LET(const auto rows, catalogue_.layers());
   const auto each = [&](auto action) -> Result<> {
-    for (std::size_t i = 0; i < layers.size(); ++i) {
+    for (std::size_t i = layers.size(); i-- > 0;) {
       if (hidden[i].empty()) continue;
       const auto row = std::ranges::find(rows, layers[i].layer->number(), &LayerRow::number);
       TRY(action(*layers[i].layer, hidden[i], catalogue_.files(row->number, row->id)));
     }
     return {};
   };
-  TRY(each([&](Layer& layer, const auto& blocks, const LayerFiles& files) {
-    return layer.forget(first_word, blocks, files);
-  }));
+  const auto forget = [&](Layer& layer, const auto& blocks, const LayerFiles& files) -> Result<> {
+    auto forgotten = layer.forget(first_word, blocks, files);
+    failpoint(Failpoint::hidden_forgotten);
+    return forgotten;
+  };
+  TRY(each(forget));
   TRY(disk_->exchange([](Layers&) { return Result<>(); }));
   end_views();
-  failpoint(Failpoint::hidden_forgotten);
   return each([&](Layer& layer, const auto& blocks, const LayerFiles& files) {
     return layer.give_back(first_word, blocks, files);
   });

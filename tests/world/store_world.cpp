@@ -22,6 +22,7 @@
 #include <random>
 #include <set>
 
+#include "store/checkpoint_disk.h"
 #include "store/collector.h"
 #include "store/failpoint.h"
 #include "store/volume.h"
@@ -184,7 +185,9 @@ class Player {
   Volume& volume() { return *volume_; }
 
  private:
-  std::vector<Value> content(Volume& volume, const std::vector<Value>& expected);
+  std::vector<Value> content(nbd::Device& device, std::uint64_t offset, const std::vector<Value>& expected);
+  void compare_checkpoints();
+  void give_back();
   void settle_pending(const Operation& pending);
   std::set<std::int64_t> checkpoint_numbers();
   void collect();
@@ -200,9 +203,9 @@ std::string sector_name(std::uint64_t sector) {
 }
 
 /// The value of each sector; one that is no value at all is a failure.
-std::vector<Value> Player::content(Volume& volume, const std::vector<Value>& expected) {
+std::vector<Value> Player::content(nbd::Device& device, std::uint64_t offset, const std::vector<Value>& expected) {
   Bytes bytes(volume_bytes);
-  must(volume.read(0, bytes), "read everything");
+  must(device.read(offset, bytes), "read everything");
   std::vector<Value> values(sectors);
   std::array<std::byte, sector_bytes> wanted;
   for (std::uint64_t sector = 0; sector < sectors; ++sector) {
@@ -214,6 +217,13 @@ std::vector<Value> Player::content(Volume& volume, const std::vector<Value>& exp
            std::to_string(expected[sector]));
   }
   return values;
+}
+
+/// As they are shown, without a restore.
+void Player::compare_checkpoints() {
+  for (const auto& [number, wanted] : world_.checkpoints)
+    if (content(volume_->checkpoint_disk(), checkpoint_offset(number), wanted) != wanted)
+      fail("checkpoint v" + std::to_string(number) + " is shown wrong");
 }
 
 std::set<std::int64_t> Player::checkpoint_numbers() {
@@ -238,7 +248,7 @@ void Player::compare_after(Crash crash, const std::optional<Operation>& pending)
   std::set<std::int64_t> expected;
   for (const auto& [number, ignored] : world_.checkpoints) expected.insert(number);
   if (checkpoint_numbers() != expected) fail("the list of checkpoints is wrong");
-  const auto values = content(*volume_, world_.model.current);
+  const auto values = content(*volume_, 0, world_.model.current);
   const bool writes = pending && (pending->kind == Kind::write || pending->kind == Kind::zero);
   for (std::uint64_t sector = 0; sector < sectors; ++sector) {
     const Value value = values[sector];
@@ -250,6 +260,7 @@ void Player::compare_after(Crash crash, const std::optional<Operation>& pending)
       fail(sector_name(sector) + " has value " + std::to_string(value) + ", not " +
            std::to_string(world_.model.current[sector]));
   }
+  compare_checkpoints();
   std::ranges::copy(values, shared->actual);
   shared->verified = true;
 }
@@ -298,7 +309,7 @@ void Player::perform(const Operation& operation) {
     case Kind::seal: must(with_patience([&] { return volume_->seal(); }), "seal"); break;
     case Kind::fold: must(with_patience([&] { return volume_->fold(2 + operation.count % 4); }), "fold"); break;
     case Kind::drop_local: must(with_patience([&] { return volume_->drop_local(); }), "drop a layer"); break;
-    case Kind::give_back: must(with_patience([&] { return volume_->give_back_hidden(0); }), "give back"); break;
+    case Kind::give_back: give_back(); break;
     case Kind::collect: collect(); break;
     case Kind::reopen: {
       if (operation.count % 2 == 0) must(volume_->close(), "close");
@@ -308,6 +319,13 @@ void Player::perform(const Operation& operation) {
     }
     case Kind::count: break;
   }
+}
+
+/// As the upkeep does it: when all is sealed.
+void Player::give_back() {
+  while (must(with_patience([&] { return volume_->seal(); }), "seal before giving back")) continue;
+  must(with_patience([&] { return volume_->give_back_hidden(0); }), "give back");
+  compare_checkpoints();
 }
 
 void Player::collect() {
@@ -321,7 +339,7 @@ void Player::collect() {
 void Player::look_at_everything() {
   collect();
   const auto expect = [&](Volume& volume, const std::vector<Value>& wanted, const std::string& what) {
-    if (content(volume, wanted) != wanted) fail(what + " is wrong");
+    if (content(volume, 0, wanted) != wanted) fail(what + " is wrong");
   };
   for (const auto& [name, wanted] : world_.forks) {
     const Path runtime = place_.runtime / ("fork" + std::to_string(name));

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "store/checkpoint_disk.h"
+#include "store/failpoint.h"
 #include "store/pack_upkeep.h"
 #include "unit/store/place.h"
 
@@ -105,6 +106,49 @@ TEST_CASE("what an older layer than the hidden one has is not read in its place"
   seal_all(*volume);
   CHECK(*volume->give_back_hidden(0) == 0);
   CHECK(read(volume->checkpoint_disk(), checkpoint_offset(second->number) + at) == noise(2));
+}
+
+namespace {
+
+/// Copies a volume as it is on the disk at the first failpoint of a kind.
+struct Copying {
+  Failpoint at{};
+  Path from, to;
+};
+Copying copying;
+
+void copy_at_failpoint(Failpoint point) {
+  if (point == copying.at && !std::filesystem::exists(copying.to))
+    std::filesystem::copy(copying.from, copying.to, std::filesystem::copy_options::recursive);
+}
+
+}  // namespace
+
+TEST_CASE("a crash while layers forget lets no older layer's bytes through") {
+  const Place place;
+  const auto volume = place.open();
+  REQUIRE(volume->write(at, noise(1)));
+  REQUIRE(volume->cut());
+  REQUIRE(volume->write(at, noise(2)));
+  const auto checkpoint = volume->checkpoint("two");
+  REQUIRE(checkpoint);
+  REQUIRE(volume->trim(at, length));
+  seal_all(*volume);
+
+  const Path crashed = place.folder / "crashed", runtime = place.folder / "runtime of crashed";
+  REQUIRE(make_directories(runtime));
+  copying = {Failpoint::hidden_forgotten, place.directory(), crashed};
+  on_failpoint(copy_at_failpoint);
+  const auto given_back = volume->give_back_hidden(0);
+  on_failpoint(nullptr);
+  REQUIRE(given_back);
+  CHECK(*given_back == 2 * length);  // both layers forgot
+
+  const auto after = Volume::open(crashed, runtime, place.packs);
+  REQUIRE(after);
+  const std::uint64_t shown_at = checkpoint_offset(checkpoint->number) + at;
+  CHECK(read((*after)->checkpoint_disk(), shown_at) == noise(2));
+  CHECK(read(volume->checkpoint_disk(), shown_at) == noise(2));
 }
 
 TEST_CASE("packs that only a layer nobody reads through names are collected") {
