@@ -343,9 +343,9 @@ Result<> Keeper::remove_unneeded_files(const std::vector<LayerRow>& before) {
   std::set<std::int64_t> local;
   for (const LayerRow& row : now)
     if (row.local) local.insert(row.number);
+  end_views();
   for (const LayerRow& row : before)
     if (row.local && !local.contains(row.number)) remove_files(row);
-  forget_views();
   return {};
 }
 
@@ -466,8 +466,8 @@ Result<bool> Keeper::fold(std::size_t layers_max) {
   TRY(commit(std::move(transaction)));
   failpoint(Failpoint::fold_committed);
   TRY(refresh());
+  end_views();
   remove_files(lower);
-  forget_views();
   return true;
 }
 
@@ -503,8 +503,8 @@ Result<bool> Keeper::drop_local() {
   TRY(commit(std::move(transaction)));
   failpoint(Failpoint::drop_committed);
   TRY(refresh());
+  end_views();
   remove_files(*row);
-  forget_views();
   return true;
 }
 
@@ -531,8 +531,8 @@ Result<std::uint64_t> Keeper::give_back_hidden(std::uint64_t bytes_max) {
 }
 
 /// The layers forget the blocks, the oldest first: what a layer lacks is looked for in older ones, which must not have
-/// it then, nor after a crash. When nobody reads by what they said before, their storage goes. A crash in between leaves
-/// storage that goes with the layer's files.
+/// it then, nor after a crash. When nobody reads by what they said before, their storage goes. A crash in between
+/// leaves storage that goes with the layer's files.
 Result<> Keeper::give_back_hidden_in(std::size_t first_word, std::size_t words) {
   TRY_LET(const auto layers, hiding_layers());
   const auto hidden = hidden_blocks(layers, first_word, words);
@@ -562,9 +562,9 @@ Result<> Keeper::give_back_hidden_in(std::size_t first_word, std::size_t words) 
 Result<std::shared_ptr<const Keeper::View>> Keeper::view(std::int64_t number, Wait wait) {
   using Pointer = std::shared_ptr<const View>;
   constexpr std::size_t open_max = 16;
-  const auto find = [&](const auto& views) {
-    const auto found = views.find(number);
-    return found == views.end() ? Pointer() : found->second;
+  const auto find = [&](const Views& views) {
+    const auto found = views.open.find(number);
+    return found == views.open.end() ? Pointer() : found->second;
   };
   if (Pointer open = views_.with(find); open || wait == Wait::no) return open;
   std::lock_guard one(changing_);
@@ -573,25 +573,25 @@ Result<std::shared_ptr<const Keeper::View>> Keeper::view(std::int64_t number, Wa
   TRY_LET(Layers layers, layers_for(chain));
   Chain reads = chain_of(layers);
   Pointer opened = std::make_shared<const View>(View{std::move(layers), std::move(reads)});
-  views_.with([&](auto& views) {
-    if (views.size() >= open_max) views.clear();
-    views[number] = opened;
-  });
+  if (views_.with([](const Views& views) { return views.open.size() >= open_max; })) forget_views();
+  views_.with([&](Views& views) { views.open[number] = opened; });
   return opened;
 }
 
-/// Nobody keeps files that were removed.
+/// Nobody begins to read through one of these.
 void Keeper::forget_views() {
-  views_.with([](auto& views) { views.clear(); });
+  views_.with([](Views& views) {
+    std::erase_if(views.forgotten, [](const auto& view) { return view.expired(); });
+    for (const auto& [number, view] : views.open) views.forgotten.push_back(view);
+    views.open.clear();
+  });
 }
 
-/// The same, and returns when nobody reads through one any more.
+/// The same, and returns when nobody reads through one any more. What follows may take away what they read: a file
+/// whose last name of ours goes may be another volume's, which then changes it as its own.
 void Keeper::end_views() {
-  std::vector<std::weak_ptr<const View>> ending;
-  views_.with([&](auto& views) {
-    for (const auto& [number, view] : views) ending.push_back(view);
-    views.clear();
-  });
+  forget_views();
+  const auto ending = views_.with([](Views& views) { return std::exchange(views.forgotten, {}); });
   for (const auto& view : ending)
     while (!view.expired()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }

@@ -70,6 +70,12 @@ class Keeper {
     std::unique_ptr<TopLayer> layer;
   };
 
+  /// Checkpoints open for reading. Who reads keeps his view when it is forgotten: it must still be waited for.
+  struct Views {
+    std::map<std::int64_t, std::shared_ptr<const View>> open{};  ///< by checkpoint
+    std::vector<std::weak_ptr<const View>> forgotten{};          ///< somebody may read through them still
+  };
+
   /// What a new top is to lie over.
   struct Below {
     std::int64_t number = 0;
@@ -132,7 +138,7 @@ class Keeper {
   bool uncertain_ = false, closed_ = false;
   std::unique_ptr<Disk> disk_;
   std::optional<Spare> spare_;
-  Locked<std::map<std::int64_t, std::shared_ptr<const View>>> views_;  ///< by checkpoint; forgotten when files go
+  Locked<Views> views_;
   std::optional<PackStore::Follower> follower_;  ///< the last member: what it calls uses the others
 };
 
