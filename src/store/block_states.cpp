@@ -6,23 +6,22 @@ namespace sprite::store {
 namespace {
 
 /// A word of 32 blocks in `state`.
-constexpr std::uint64_t filled(BlockState state) { return 0x5555555555555555U * static_cast<std::uint64_t>(state); }
+constexpr std::uint64_t filled(BlockState state) { return first_bits * static_cast<std::uint64_t>(state); }
 
 }  // namespace
 
 Run BlockStates::run(std::uint64_t first, std::uint64_t count) const {
-  const BlockState state = at(first);
+  // The first block's state is of the same load as its neighbours': a change in between must not make a run of nothing.
+  std::uint64_t loaded = word(first / blocks_per_word);
+  const auto state = static_cast<BlockState>(loaded >> (2 * (first % blocks_per_word)) & 3);
   const std::uint64_t expected = filled(state);
-  std::uint64_t found = 0;
-  while (found < count) {
-    const std::uint64_t block = first + found, within = block % blocks_per_word;
-    const std::uint64_t differing = (word(block / blocks_per_word) ^ expected) >> (2 * within);
-    const std::uint64_t equal =
-        differing == 0 ? blocks_per_word - within : static_cast<std::uint64_t>(std::countr_zero(differing)) / 2;
-    found += equal;
-    if (differing != 0) break;
+  for (std::uint64_t found = 0;;) {
+    const std::uint64_t within = (first + found) % blocks_per_word;
+    const std::uint64_t differing = (loaded ^ expected) >> (2 * within);
+    found += differing == 0 ? blocks_per_word - within : static_cast<std::uint64_t>(std::countr_zero(differing)) / 2;
+    if (differing != 0 || found >= count) return {state, std::min(found, count)};
+    loaded = word((first + found) / blocks_per_word);
   }
-  return {state, std::min(found, count)};
 }
 
 void BlockStates::set(std::uint64_t first, std::uint64_t count, BlockState state) {

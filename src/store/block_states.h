@@ -44,7 +44,7 @@ class BlockStates {
   BlockState at(std::uint64_t block) const {
     return static_cast<BlockState>(word(block / blocks_per_word) >> (2 * (block % blocks_per_word)) & 3);
   }
-  /// The run that starts at `first`, cut off at `count` (> 0) blocks.
+  /// The run that starts at `first`, cut off at `count` (> 0) blocks; never of no block, whatever changes meanwhile.
   Run run(std::uint64_t first, std::uint64_t count) const;
   bool all(std::uint64_t first, std::uint64_t count, BlockState state) const {
     const Run found = run(first, count);

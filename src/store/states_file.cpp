@@ -19,7 +19,7 @@ constexpr std::size_t checked_bytes = 72;
 Error corrupt(std::string what) { return Error{Error::Kind::corrupt, std::move(what)}; }
 
 bool any_invalid(std::span<const std::uint64_t> words) {
-  return std::ranges::any_of(words, [](std::uint64_t word) { return (word & (word >> 1) & 0x5555555555555555U) != 0; });
+  return std::ranges::any_of(words, [](std::uint64_t word) { return (word & (word >> 1) & first_bits) != 0; });
 }
 
 }  // namespace
