@@ -37,14 +37,14 @@ _sprite() {
     'sessions attach') words='-s --sprite -o --org --no-color -h --help' ;;
     'sessions kill') words='-s --sprite -o --org --json --no-color -h --help --signal' ;;
     'logs') words='-s --sprite -o --org --no-color -h --help --boot -f --follow' ;;
-    'checkpoint create') words='-s --sprite -o --org --json --no-color -h --help --comment' ;;
+    'checkpoint create') words='-s --sprite -o --org --json --no-color -h --help --comment --memory' ;;
     'checkpoint list') words='-s --sprite -o --org --json --no-color -h --help --history --include-auto' ;;
     'checkpoint info') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'checkpoint diff') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'checkpoint delete') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'checkpoint restore') words='-s --sprite -o --org --json --no-color -h --help --undo' ;;
     'restore') words='-s --sprite -o --org --json --no-color -h --help --undo' ;;
-    'fork') words='-s --sprite -o --org --json --no-color -h --help --checkpoint' ;;
+    'fork') words='-s --sprite -o --org --json --no-color -h --help --checkpoint --memory' ;;
     'export') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'import') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'recover') words='-s --sprite -o --org --json --no-color -h --help --fsck' ;;

@@ -1,7 +1,9 @@
 #include "agent/container.h"
 
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <thread>
 
 #include "agent/control_groups.h"
@@ -18,6 +20,7 @@ namespace {
 constexpr auto name = "inner";
 const Path bundle = "/run/inner";
 const Path state = "/run/crun/inner";
+const Path spawner_pid = bundle / "spawner.pid";
 
 std::vector<std::string> crun(std::vector<std::string> arguments) {
   std::vector<std::string> argv = {"crun", "--root", "/run/crun", "--cgroup-manager", "cgroupfs"};
@@ -30,10 +33,19 @@ Result<bool> is_empty() {
   return events.find("populated 0") != std::string::npos;
 }
 
+/// What crun wrote down of the first process.
+Result<Fd> spawner_of(const Path& pid_file) {
+  TRY_LET(const std::string text, read_file(pid_file, 64));
+  Fd process(static_cast<int>(::syscall(SYS_pidfd_open, std::atoi(text.c_str()), 0)));
+  if (!process) return system_error("cannot find the spawner of the inner container");
+  return process;
+}
+
 Result<> run_crun(int spawner_socket) {
   // crun passes on every descriptor up to this one that is not close-on-exec: only ours.
   const std::string preserved = "--preserve-fds=" + std::to_string(spawner_socket - 2);
-  TRY_LET(const Finished run, run_process(crun({"run", "--detach", preserved, "--bundle", bundle.string(), name}),
+  TRY_LET(const Finished run, run_process(crun({"run", "--detach", preserved, "--pid-file", spawner_pid.string(),
+                                                "--bundle", bundle.string(), name}),
                                           std::chrono::seconds(30), {spawner_socket}));
   if (run.exit_status != 0)
     return Error{Error::Kind::unavailable, "cannot start the inner container", "", {"crun: " + trim(run.err)}};
@@ -75,7 +87,8 @@ Result<InnerContainer> start_container() {
   TRY(make_directories(bundle));
   TRY(write_file_atomically(bundle / "config.json", oci_config(options)));
   TRY(run_crun(sockets.second.get()));
-  return InnerContainer{std::move(sockets.first), std::move(network)};
+  TRY_LET(Fd spawner, spawner_of(spawner_pid));
+  return InnerContainer{std::move(sockets.first), std::move(spawner), std::move(network)};
 }
 
 }  // namespace sprite::agent

@@ -9,9 +9,11 @@ namespace sprite::agent {
 /// Of all programs in it.
 inline const Path container_group = "/sys/fs/cgroup/inner";
 
-/// The agent's end of the socket to the spawner of the container, and its network (kept open while it runs).
+/// The agent's end of the socket to the spawner of the container, the spawner itself (a pidfd), and the container's
+/// network (kept open while it runs).
 struct InnerContainer {
   Fd spawner_socket;
+  Fd spawner;
   Fd network_namespace;
 };
 

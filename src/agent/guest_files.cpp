@@ -1,7 +1,10 @@
 #include "agent/guest_files.h"
 
+#include <sched.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <thread>
 
 #include "base/directory.h"
 #include "base/file.h"
@@ -39,6 +42,27 @@ Result<> remove_others_host_keys(const std::string& machine_id) {
   return {};
 }
 
+Result<> enter(const Fd& container) {
+  if (::unshare(CLONE_FS) != 0 || ::setns(container.get(), CLONE_NEWNS | CLONE_NEWUTS) != 0)
+    return system_error("cannot enter the inner container");
+  return {};
+}
+
+Result<> write_identity(const Identity& identity) {
+  if (!identity.hostname.empty()) {
+    if (::sethostname(identity.hostname.data(), identity.hostname.size()) != 0)
+      return system_error("cannot set the host name to '" + identity.hostname + "'");
+    TRY(replace_if_different("/etc/hostname", identity.hostname + "\n"));
+    TRY(replace_if_different("/etc/hosts", hosts_with_name(text_of("/etc/hosts"), identity.hostname)));
+  }
+  if (!identity.machine_id.empty()) {
+    TRY(remove_others_host_keys(identity.machine_id));
+    TRY(replace_if_different("/etc/machine-id", identity.machine_id + "\n", 0444));
+  }
+  if (text_of("/etc/resolv.conf").empty()) TRY(replace_if_different("/etc/resolv.conf", "nameserver 10.0.2.3\n"));
+  return {};
+}
+
 }  // namespace
 
 std::string hosts_with_name(std::string_view hosts, std::string_view hostname) {
@@ -53,19 +77,15 @@ std::string hosts_with_name(std::string_view hosts, std::string_view hostname) {
   return out + std::string(own_address) + "\t" + std::string(hostname) + "\n";
 }
 
-Result<> take_identity(const Identity& identity) {
-  if (!identity.hostname.empty()) {
-    if (::sethostname(identity.hostname.data(), identity.hostname.size()) != 0)
-      return system_error("cannot set the host name to '" + identity.hostname + "'");
-    TRY(replace_if_different("/etc/hostname", identity.hostname + "\n"));
-    TRY(replace_if_different("/etc/hosts", hosts_with_name(text_of("/etc/hosts"), identity.hostname)));
-  }
-  if (!identity.machine_id.empty()) {
-    TRY(remove_others_host_keys(identity.machine_id));
-    TRY(replace_if_different("/etc/machine-id", identity.machine_id + "\n", 0444));
-  }
-  if (text_of("/etc/resolv.conf").empty()) TRY(replace_if_different("/etc/resolv.conf", "nameserver 10.0.2.3\n"));
-  return {};
+/// On a thread that is there for this alone: it does not come back from the container.
+Result<> take_identity(const Fd& container, const Identity& identity) {
+  Result<> taken;
+  std::thread inside([&] {
+    taken = enter(container);
+    if (taken) taken = write_identity(identity);
+  });
+  inside.join();
+  return taken;
 }
 
 }  // namespace sprite::agent

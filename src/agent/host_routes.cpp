@@ -60,8 +60,10 @@ asio::awaitable<Result<std::shared_ptr<TreeComparison>>> begin_comparison(http::
 
 }  // namespace
 
-asio::awaitable<void> serve_configure(http::Exchange& exchange, Machine& machine) {
+asio::awaitable<void> serve_configure(http::Exchange& exchange, Machine& machine, Sessions& sessions) {
+  const std::string before = machine.configuration() ? machine.configuration()->sprite_id : std::string();
   auto configured = co_await configure(exchange, machine);
+  if (configured && !before.empty() && before != machine.configuration()->sprite_id) sessions.outlive_clients();
   if (!configured) log::error("{}", log::one_line(configured.error()));
   co_await respond_with(exchange, std::move(configured));
 }
@@ -113,7 +115,8 @@ asio::awaitable<void> serve_go_on(http::Exchange& exchange, Machine& machine) {
     co_await exchange.respond_error(Error(Error::Kind::invalid, "realtime_ns must be a time"));
     co_return;
   }
-  co_await respond_with(exchange, machine.go_on(*realtime_ns));
+  auto gone_on = co_await machine.go_on(*realtime_ns);
+  co_await respond_with(exchange, std::move(gone_on));
 }
 
 asio::awaitable<void> serve_container_stop(http::Exchange& exchange, Machine& machine) {

@@ -2,11 +2,13 @@
 /// The routes for the daemon only: /host/….
 #include "agent/activity.h"
 #include "agent/machine.h"
+#include "agent/sessions.h"
 #include "http/server.h"
 
 namespace sprite::agent {
 
-asio::awaitable<void> serve_configure(http::Exchange& exchange, Machine& machine);
+/// A machine that was another's before has that one's sessions, whose clients stayed with that one.
+asio::awaitable<void> serve_configure(http::Exchange& exchange, Machine& machine, Sessions& sessions);
 asio::awaitable<void> serve_status(http::Exchange& exchange, Machine& machine);
 /// Answers when the disk is unmounted; the power goes a moment later.
 asio::awaitable<void> serve_shutdown(http::Exchange& exchange, Machine& machine);

@@ -41,7 +41,7 @@ class Machine {
   /// calls go_on(), they go on by themselves after the machine has run for 15 s. Errors: unavailable (they go on then).
   virtual asio::awaitable<Result<>> hold_programs() = 0;
   /// After it slept: the clock is set, then programs go on. Errors: unavailable (they go on all the same).
-  virtual Result<> go_on(std::int64_t realtime_ns) = 0;
+  virtual asio::awaitable<Result<>> go_on(std::int64_t realtime_ns) = 0;
   /// Ends every program and the container and unmounts the disk, of which nothing stays cached: it may be exchanged.
   /// Errors: unavailable (the disk is still in use).
   virtual asio::awaitable<Result<>> release_disk() = 0;

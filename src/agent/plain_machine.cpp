@@ -53,7 +53,7 @@ Result<> PlainMachine::thaw() { return {}; }
 
 asio::awaitable<Result<>> PlainMachine::hold_programs() { co_return Result<>{}; }
 
-Result<> PlainMachine::go_on(std::int64_t) { return {}; }
+asio::awaitable<Result<>> PlainMachine::go_on(std::int64_t) { co_return Result<>{}; }
 
 asio::awaitable<Result<>> PlainMachine::release_disk() {
   co_return Error{Error::Kind::unavailable, "this machine has no disk of its own"};

@@ -21,7 +21,7 @@ class PlainMachine final : public Machine {
   Result<> thaw() override;
   asio::awaitable<std::vector<Timer>> timers() override { co_return std::vector<Timer>(); }  // it does not sleep
   asio::awaitable<Result<>> hold_programs() override;
-  Result<> go_on(std::int64_t realtime_ns) override;
+  asio::awaitable<Result<>> go_on(std::int64_t realtime_ns) override;
   asio::awaitable<Result<>> release_disk() override;
   asio::awaitable<Result<>> take_disk() override;
   asio::awaitable<Result<wire::DiskCheck>> check_disk() override;

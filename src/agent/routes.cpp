@@ -98,7 +98,10 @@ http::Router channel_router(Machine& machine, Sessions& sessions, Tasks& tasks, 
   const http::Handler by_tasks =
       entered(machine, [&tasks](Exchange& exchange) { return serve_tasks(exchange, tasks); });
   http::Router router;
-  router.add("POST", "/host/configure", host(serve_configure))
+  router
+      .add("POST", "/host/configure", versioned([&machine, &sessions](Exchange& exchange) {
+             return serve_configure(exchange, machine, sessions);
+           }))
       .add("GET", "/host/status", host(serve_status))
       .add("GET", "/host/activity",
            versioned([&](Exchange& exchange) { return serve_activity(exchange, machine, activity); }))

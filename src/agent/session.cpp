@@ -214,6 +214,11 @@ void Session::detach(const std::shared_ptr<Attachment>& client) {
   if (clients_.empty()) watch_absence();
 }
 
+void Session::outlive_clients() {
+  options_.run_after_disconnect = {};
+  absence_.cancel();
+}
+
 /// Ends a program that nobody came back to: a hang-up first, as a closed terminal does.
 void Session::watch_absence() {
   if (status_ || options_.run_after_disconnect.count() <= 0) return;

@@ -51,6 +51,8 @@ class Session : public std::enable_shared_from_this<Session> {
   /// A new client: it hears who the session is, the latest output, and what follows. `owner`: it started the session.
   std::shared_ptr<Attachment> attach(bool owner);
   void detach(const std::shared_ptr<Attachment>& client);
+  /// From now on it may run without a client for ever.
+  void outlive_clients();
 
   asio::awaitable<void> write(std::string bytes);
   void finish_input();

@@ -53,6 +53,10 @@ std::vector<std::shared_ptr<Session>> Sessions::running() const {
   return list;
 }
 
+void Sessions::outlive_clients() {
+  for (const auto& [id, session] : sessions_) session->outlive_clients();
+}
+
 void Sessions::ended(const std::string& id) {
   auto session = sessions_.extract(id);
   if (!session) return;

@@ -24,6 +24,8 @@ class Sessions {
   /// The exit status of a session that is no longer there.
   std::optional<int> past(const std::string& id) const;
   std::vector<std::shared_ptr<Session>> running() const;
+  /// Those there are run on for as long as they like, with or without a client.
+  void outlive_clients();
 
  private:
   void ended(const std::string& id);

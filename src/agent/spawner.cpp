@@ -11,7 +11,6 @@
 #include <map>
 
 #include "agent/control_groups.h"
-#include "agent/guest_files.h"
 #include "agent/launch.h"
 #include "agent/process_table.h"
 #include "agent/spawner_messages.h"
@@ -80,7 +79,6 @@ class Spawner {
       case Kind::start: return start(message, received.fds);
       case Kind::signal: return signal(message.id, static_cast<int>(message.number), false);
       case Kind::signal_all: return signal(message.id, static_cast<int>(message.number), true);
-      case Kind::identify: return identify(message);
       case Kind::terminate: return terminate();
       default: return Error{Error::Kind::corrupt, "the agent sent a message of unknown kind"};
     }
@@ -130,13 +128,6 @@ class Spawner {
       }
     }
     return {};
-  }
-
-  Result<> identify(const SpawnerMessage& message) {
-    TRY_LET(const Identity identity, decode_identity(message.text));
-    auto taken = options_.owns_container ? take_identity(identity) : Result<>{};
-    if (!taken) return send({Kind::failed, message.id, 0, log::one_line(taken.error())});
-    return send({Kind::identified, message.id, 0, {}});
   }
 
   Result<> terminate() {

@@ -144,13 +144,6 @@ void SpawnerClient::signal(std::uint64_t id, int number, Reach reach) {
       asio::detached);
 }
 
-asio::awaitable<Result<>> SpawnerClient::identify(Identity identity) {
-  SpawnerMessage message{Kind::identify, ++last_id_, 0, encode(identity)};
-  auto reply = co_await ask(std::move(message), std::vector<Fd>());
-  if (!reply) co_return std::move(reply).error();
-  co_return Result<>{};
-}
-
 asio::awaitable<Result<>> SpawnerClient::terminate(std::chrono::milliseconds grace) {
   terminated_ = false;
   SpawnerMessage message{Kind::terminate, 0, 0, {}};

@@ -42,8 +42,6 @@ class SpawnerClient : public std::enable_shared_from_this<SpawnerClient> {
   asio::awaitable<Result<Started>> start(Program program, std::vector<Fd> stdio, std::function<void(Ending)> ended);
   /// Sends a signal to a program's process group or to its whole session; one that has ended is left alone.
   void signal(std::uint64_t id, int number, Reach reach);
-  /// Errors: unavailable, denied.
-  asio::awaitable<Result<>> identify(Identity identity);
   /// SIGTERM to every program; completes when all have ended. Errors: unavailable (time is up, or the spawner is gone).
   asio::awaitable<Result<>> terminate(std::chrono::milliseconds grace);
 

@@ -109,22 +109,6 @@ Result<Program> decode_program(std::string_view text) {
   return program;
 }
 
-std::string encode(const Identity& identity) {
-  std::string out;
-  append_string(out, identity.hostname);
-  append_string(out, identity.machine_id);
-  return out;
-}
-
-Result<Identity> decode_identity(std::string_view text) {
-  Reader reader(text);
-  Identity identity;
-  identity.hostname = reader.take();
-  identity.machine_id = reader.take();
-  if (!reader.ok() || !reader.at_end()) return Error{Error::Kind::corrupt, "an identity is damaged"};
-  return identity;
-}
-
 Result<> send_message(int socket, const SpawnerMessage& message, std::span<const int> fds) {
   if (fds.size() > fds_max) die("a message carries three descriptors at most");
   if (head_bytes + message.text.size() > message_bytes_max)

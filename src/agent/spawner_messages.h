@@ -28,26 +28,18 @@ struct Program {
   std::uint16_t rows = 24, columns = 80;
 };
 
-/// Who the machine is, as programs see it.
-struct Identity {
-  std::string hostname{};
-  std::string machine_id{};
-};
-
 struct SpawnerMessage {
   enum class Kind : std::uint8_t {
     // to the spawner
     start,       ///< text: a Program; descriptors: stdin, stdout, stderr, unless it has a terminal.
     signal,      ///< number: the signal, for the process group of program `id`.
     signal_all,  ///< The same for every process of the session of program `id`.
-    identify,    ///< text: an Identity.
     terminate,   ///< SIGTERM to every program.
     // from the spawner
     ready,       ///< The container is up.
     started,     ///< number: the pid in the container; descriptor: the terminal's other end, if it has one.
-    failed,      ///< text: why program `id` was not started, or an identity not taken on.
+    failed,      ///< text: why program `id` was not started.
     ended,       ///< number: how program `id` ended, as a shell says it (128 + n for signal n).
-    identified,  ///< The answer to identify.
     terminated,  ///< No program is left.
   };
   Kind kind = Kind::ready;
@@ -63,8 +55,6 @@ struct ReceivedMessage {
 
 std::string encode(const Program& program);
 Result<Program> decode_program(std::string_view text);
-std::string encode(const Identity& identity);
-Result<Identity> decode_identity(std::string_view text);
 
 /// Sends one datagram. Errors: invalid (too large), busy (a non-blocking socket is full), unavailable (the peer is
 /// gone).

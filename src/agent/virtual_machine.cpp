@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "agent/boot.h"
+#include "agent/guest_files.h"
 #include "agent/kernel_identity.h"
 #include "agent/network.h"
 #include "agent/utf8.h"
@@ -210,6 +211,7 @@ asio::awaitable<Result<>> VirtualMachine::start_once() {
     mounted_ = true;
   }
   CO_TRY_LET(container_, co_await blocking(start_container));
+  held_ = false;
   spawner_ = std::make_shared<SpawnerClient>(executor_, std::move(container_->spawner_socket),
                                              [this] { changed_.notify_all(); });
   spawner_->run();
@@ -270,15 +272,19 @@ asio::awaitable<Result<>> VirtualMachine::identify(std::shared_ptr<SpawnerClient
   if (!configuration_->mac_address.empty()) {
     CO_TRY(set_hardware_address(configuration_->mac_address, container_->network_namespace));
   }
-  Identity identity{configuration_->hostname, configuration_->machine_id};
-  CO_TRY(co_await spawner->identify(std::move(identity)));
-  if (lacks_host_keys()) {
-    std::vector<std::string> quickest{"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", host_key};
-    co_await run_inside(spawner, std::move(quickest));
-    std::vector<std::string> others{"ssh-keygen", "-A"};  // an RSA key takes seconds
-    asio::co_spawn(executor_, run_inside(spawner, std::move(others)), asio::detached);
-  }
+  const Identity identity{configuration_->hostname, configuration_->machine_id};
+  auto take = [this, identity] { return take_identity(container_->spawner, identity); };
+  CO_TRY(co_await blocking(take));
+  if (!held_) co_await make_host_keys(spawner);  // else go_on() does
   co_return Result<>{};
+}
+
+asio::awaitable<void> VirtualMachine::make_host_keys(std::shared_ptr<SpawnerClient> spawner) {
+  if (!lacks_host_keys()) co_return;
+  std::vector<std::string> quickest{"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", host_key};
+  co_await run_inside(spawner, std::move(quickest));
+  std::vector<std::string> others{"ssh-keygen", "-A"};  // an RSA key takes seconds
+  asio::co_spawn(executor_, run_inside(spawner, std::move(others)), asio::detached);
 }
 
 /// Runs a program as root; its failure is logged.
@@ -424,25 +430,34 @@ asio::awaitable<std::vector<Timer>> VirtualMachine::timers() {
 
 /// The disk's content is then what programs see, so that a sleep that ends in a cold boot loses none of it.
 asio::awaitable<Result<>> VirtualMachine::hold_programs() {
-  CO_TRY(set_container_frozen(true));
-  hold_timer_.expires_after(held_max);
-  hold_timer_.async_wait([](boost::system::error_code stopped) {
-    if (!stopped) (void)set_container_frozen(false);
-  });
   Result<> written;
+  if (mounted_) written = co_await blocking(write_dirty);  // so that little is left while programs stand still
+  CO_TRY(std::move(written));
+  CO_TRY(set_held(true));
+  hold_timer_.expires_after(held_max);
+  hold_timer_.async_wait([this](boost::system::error_code stopped) {
+    if (!stopped) (void)set_held(false);
+  });
   if (mounted_) written = co_await blocking(write_dirty);
   if (!written) {
     hold_timer_.cancel();
-    CO_TRY(set_container_frozen(false));
+    CO_TRY(set_held(false));
   }
   co_return written;
 }
 
-Result<> VirtualMachine::go_on(std::int64_t realtime_ns) {
+Result<> VirtualMachine::set_held(bool held) {
+  TRY(set_container_frozen(held));
+  held_ = held;
+  return {};
+}
+
+asio::awaitable<Result<>> VirtualMachine::go_on(std::int64_t realtime_ns) {
   hold_timer_.cancel();
   const auto set = set_clock(realtime_ns);
-  TRY(set_container_frozen(false));
-  return set;
+  CO_TRY(set_held(false));
+  if (configuration_ && spawner_ && spawner_->alive()) co_await make_host_keys(spawner_);
+  co_return set;
 }
 
 }  // namespace sprite::agent

@@ -34,7 +34,7 @@ class VirtualMachine final : public Machine {
   Result<> thaw() override;
   asio::awaitable<std::vector<Timer>> timers() override;
   asio::awaitable<Result<>> hold_programs() override;
-  Result<> go_on(std::int64_t realtime_ns) override;
+  asio::awaitable<Result<>> go_on(std::int64_t realtime_ns) override;
   asio::awaitable<Result<>> release_disk() override;
   asio::awaitable<Result<>> take_disk() override;
   asio::awaitable<Result<wire::DiskCheck>> check_disk() override;
@@ -52,6 +52,8 @@ class VirtualMachine final : public Machine {
   asio::awaitable<Result<>> end_container();
   asio::awaitable<void> end_release();
   asio::awaitable<Result<>> identify(std::shared_ptr<SpawnerClient> spawner);
+  asio::awaitable<void> make_host_keys(std::shared_ptr<SpawnerClient> spawner);
+  Result<> set_held(bool held);
   asio::awaitable<void> run_inside(std::shared_ptr<SpawnerClient> spawner, std::vector<std::string> command);
 
   asio::any_io_executor executor_;
@@ -63,6 +65,7 @@ class VirtualMachine final : public Machine {
   bool released_ = false;    ///< Between release_disk() and take_disk(): nothing is started.
   bool releasing_ = false;   ///< release_disk() is under way.
   bool attempting_ = false;  ///< A start is under way.
+  bool held_ = false;        ///< Programs stand still, the spawner with them.
   std::string detail_;       ///< Why the container is not running.
   std::uint64_t restarts_ = 0;
   int failures_ = 0;  ///< In a row.

@@ -118,15 +118,24 @@ Answer remove(Exchange& exchange, Sprites& sprites, std::string name) {
   co_return Response(204, "", "");
 }
 
-asio::awaitable<Result<wire::CheckpointRequest>> read_request(Exchange& exchange, Sprites& sprites, std::string name) {
+enum class Who { owner, guest };
+
+/// Memory takes much of the host's disk, so that a guest cannot have its own kept.
+asio::awaitable<Result<wire::CheckpointRequest>> read_request(Exchange& exchange, Sprites& sprites, std::string name,
+                                                              Who who) {
   CO_TRY_LET(const std::string body, co_await exchange.read_body(body_bytes_max));
   CO_TRY(co_await sprites.check_room_for_checkpoint(std::move(name)));
   if (body.empty()) co_return wire::CheckpointRequest();
-  co_return wire::from_json<wire::CheckpointRequest>(body);
+  CO_TRY_LET(wire::CheckpointRequest request, wire::from_json<wire::CheckpointRequest>(body));
+  if (who == Who::guest && request.memory.value_or(false)) {
+    co_return Error(Error::Kind::denied, "a checkpoint with memory cannot be made from inside",
+                    "make it on the host: `sprite checkpoint create --memory`");
+  }
+  co_return request;
 }
 
-asio::awaitable<void> create(Exchange& exchange, Sprites& sprites, std::string name) {
-  const auto request = co_await read_request(exchange, sprites, name);
+asio::awaitable<void> create(Exchange& exchange, Sprites& sprites, std::string name, Who who) {
+  const auto request = co_await read_request(exchange, sprites, name, who);
   if (!request) {
     co_await exchange.respond_error(request.error());
     co_return;
@@ -134,7 +143,7 @@ asio::awaitable<void> create(Exchange& exchange, Sprites& sprites, std::string n
   Lines lines(exchange);
   co_await lines.begin("Creating checkpoint...");
   co_await say_what_it_waits_for(lines, sprites, name);
-  auto made = co_await sprites.checkpoint(name, request->comment.value_or(""));
+  auto made = co_await sprites.checkpoint(name, *request);
   if (!made) {
     co_await lines.fail(std::move(made).error());
     co_return;
@@ -241,7 +250,8 @@ using Tell = Answer (*)(Exchange&, Sprites&, std::string);
 
 /// `name_of` tells whose checkpoints a request is about.
 void add_routes(http::Router& router, Sprites& sprites, const std::string& prefix,
-                const std::function<std::string(Exchange&)>& name_of, const Serve& restoring, const Wrap& wrap) {
+                const std::function<std::string(Exchange&)>& name_of, Who who, const Serve& restoring,
+                const Wrap& wrap) {
   const auto serve = [&](const Serve& work) {
     return wrap(versioned(
         [&sprites, name_of, work](Exchange& exchange) { return work(exchange, sprites, name_of(exchange)); }));
@@ -251,7 +261,10 @@ void add_routes(http::Router& router, Sprites& sprites, const std::string& prefi
       return work(exchange, all, name_of(exchange));
     })));
   };
-  router.add("POST", prefix + "/checkpoint", serve(create))
+  const auto creating = [who](Exchange& exchange, Sprites& all, std::string name) {
+    return create(exchange, all, std::move(name), who);
+  };
+  router.add("POST", prefix + "/checkpoint", serve(creating))
       .add("GET", prefix + "/checkpoints", tell(list))
       .add("GET", prefix + "/checkpoints/{id}", tell(get))
       .add("DELETE", prefix + "/checkpoints/{id}", tell(remove))
@@ -268,7 +281,8 @@ void add_checkpoint_routes(http::Router& router, Sprites& sprites) {
                return check_filesystem(exchange, sprites, exchange.parameter("name"));
              }));
   const auto name_of = [](Exchange& exchange) { return exchange.parameter("name"); };
-  add_routes(router, sprites, "/v1/sprites/{name}", name_of, restore, [](http::Handler handler) { return handler; });
+  add_routes(router, sprites, "/v1/sprites/{name}", name_of, Who::owner, restore,
+             [](http::Handler handler) { return handler; });
 }
 
 void add_own_checkpoint_routes(http::Router& router, Sprites& sprites, const std::string& name, const Wrap& wrap) {
@@ -277,7 +291,7 @@ void add_own_checkpoint_routes(http::Router& router, Sprites& sprites, const std
     return restore_behind(exchange, all, std::move(own), restoring);
   };
   add_routes(
-      router, sprites, "/v1", [name](Exchange&) { return name; }, restore_own, wrap);
+      router, sprites, "/v1", [name](Exchange&) { return name; }, Who::guest, restore_own, wrap);
 }
 
 }  // namespace sprite::api

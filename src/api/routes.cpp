@@ -103,6 +103,7 @@ Answer fork(Exchange& exchange, Sprites& sprites) {
   create_request.name = request.name;
   create_request.from = exchange.parameter("name");
   if (request.checkpoint) *create_request.from += "@" + *request.checkpoint;
+  create_request.memory = request.memory;
   co_return co_await created(sprites, std::move(create_request));
 }
 

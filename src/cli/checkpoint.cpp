@@ -26,10 +26,16 @@ void print_result(Context& context, const wire::Progress& last, const std::strin
     context.terminal.print_line(text);
 }
 
-Result<int> create_checkpoint(Context& context, const std::string& comment) {
+struct CreateOptions {
+  std::string comment;
+  bool memory = false;
+};
+
+Result<int> create_checkpoint(Context& context, const CreateOptions& options) {
   TRY_LET(const std::string name, context.sprite());
   wire::CheckpointRequest request;
-  if (!comment.empty()) request.comment = comment;
+  if (!options.comment.empty()) request.comment = options.comment;
+  if (options.memory) request.memory = true;
   TRY_LET(const wire::Progress last,
           follow_progress(context, sprite_path(name, "/checkpoint"), wire::to_json(request)));
   print_result(context, last, "Checkpoint created: " + last.checkpoint_id.value_or("?"));
@@ -42,7 +48,8 @@ Result<std::vector<wire::Checkpoint>> fetch_list(Context& context, const std::st
   return wire::from_json<std::vector<wire::Checkpoint>>(body);
 }
 
-std::string crash_mark(const wire::Checkpoint& checkpoint) {
+std::string marks(const wire::Checkpoint& checkpoint) {
+  if (checkpoint.memory.value_or(false)) return " (with memory)";
   return checkpoint.crash_consistent.value_or(false) ? " (crash-consistent)" : "";
 }
 
@@ -74,7 +81,7 @@ Result<int> list_checkpoints(Context& context, const ListOptions& options) {
   for (const wire::Checkpoint& each : all) {
     const bool current = each.id == "Current";
     rows.push_back({each.id, current ? "now" : age_of(each.create_time), shown_source(each, shown),
-                    each.comment.value_or(current ? "the disk as it is" : "") + crash_mark(each)});
+                    each.comment.value_or(current ? "the disk as it is" : "") + marks(each)});
   }
   terminal.print_table({"ID", "CREATED", "AFTER", "COMMENT"}, rows);
   return 0;
@@ -94,6 +101,7 @@ Result<int> show_checkpoint(Context& context, const std::string& id) {
   terminal.print_line("Created:    " + checkpoint.create_time + " (" + age_of(checkpoint.create_time) + ")");
   if (checkpoint.comment) terminal.print_line("Comment:    " + *checkpoint.comment);
   if (checkpoint.is_auto) terminal.print_line("Automatic:  yes");
+  if (checkpoint.memory) terminal.print_line("Memory:     kept: a restore brings programs back where they were");
   if (checkpoint.crash_consistent)
     terminal.print_line(
         "Consistent: no, as after a loss of power: its journal is replayed when it is restored or forked");
@@ -225,9 +233,14 @@ Action on_checkpoint(Syntax& syntax, Result<int> (*act)(Context&, const std::str
 }  // namespace
 
 Action checkpoint_create(Syntax& syntax) {
-  auto comment = std::make_shared<std::string>();
-  syntax.option("--comment", "TEXT", *comment, "What it is, for the list");
-  return [comment](Context& context) { return create_checkpoint(context, *comment); };
+  auto options = std::make_shared<CreateOptions>();
+  syntax.option("--comment", "TEXT", options->comment, "What it is, for the list");
+  syntax.flag("--memory", options->memory,
+              "Keep the memory as well: a restore then brings programs back where they were");
+  syntax.epilogue(
+      "With --memory the sprite stands still for a moment. What is kept takes as much of the disk as memory is in "
+      "use.");
+  return [options](Context& context) { return create_checkpoint(context, *options); };
 }
 
 Action checkpoint_list(Syntax& syntax) {
@@ -254,7 +267,10 @@ Action restore(Syntax& syntax) {
   auto options = std::make_shared<RestoreOptions>();
   syntax.positional("CHECKPOINT", options->id, "Its id, such as v3", Presence::optional);
   syntax.flag("--undo", options->undo, "Go back to what was there before the last restore");
-  syntax.epilogue("Programs end and files become what they were. What was there before is kept as a checkpoint.");
+  syntax.epilogue(
+      "Programs end and files become what they were; of a checkpoint with memory, its programs go on where they were. "
+      "What was\n"
+      "there before is kept as a checkpoint, without memory.");
   return [options](Context& context) { return run_restore(context, *options); };
 }
 

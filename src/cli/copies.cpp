@@ -15,6 +15,7 @@ namespace {
 
 struct ForkOptions {
   std::string source, name, checkpoint;
+  bool memory = false;
 };
 
 void print_sprite(Context& context, const wire::Sprite& sprite, std::string_view what_happened) {
@@ -33,6 +34,7 @@ Result<int> run_fork(Context& context, const ForkOptions& options) {
   wire::ForkRequest request;
   request.name = options.name;
   if (!options.checkpoint.empty()) request.checkpoint = options.checkpoint;
+  if (options.memory) request.memory = true;
   TRY_LET(const Client* api, context.api());
   context.terminal.progress("forking '" + source + "' to '" + options.name + "'…");
   const InterruptNote note = goes_on("forking '" + source + "'", options.name);
@@ -40,6 +42,9 @@ Result<int> run_fork(Context& context, const ForkOptions& options) {
   context.terminal.progress("");
   TRY_LET(const auto sprite, wire::from_json<wire::Sprite>(body));
   print_sprite(context, sprite, "is ready");
+  if (options.memory && !context.globals.json)
+    context.terminal.note("programs go on in both; network connections to the outside are dropped in '" + sprite.name +
+                          "'");
   return 0;
 }
 
@@ -136,6 +141,13 @@ Action fork(Syntax& syntax) {
                          "The sprite whose disk the new one begins with; else that of -s or .sprite", "NAME",
                          options->name, "The new sprite's name");
   syntax.option("--checkpoint", "CHECKPOINT", options->checkpoint, "Begin with this one instead of the disk as it is");
+  syntax.flag("--memory", options->memory, "Begin with the memory as well: programs go on where they are");
+  syntax.epilogue(
+      "With --memory the source stands still for a moment, and goes on. The new sprite gets a name, an address, ssh "
+      "host keys and\n"
+      "random numbers of its own before its programs go on; its network connections to the outside are dropped, and "
+      "clients of exec\n"
+      "and console stay with the source (`sprite sessions list` shows the sessions of both).");
   return [options](Context& context) { return run_fork(context, *options); };
 }
 

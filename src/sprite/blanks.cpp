@@ -66,26 +66,43 @@ asio::awaitable<Result<Blank>> Blanks::take(std::shared_ptr<const Template> of) 
   co_return co_await make(of, BlankFor::wake);  // it has no time to rehearse
 }
 
+asio::awaitable<Result<Blank>> Blanks::make_empty(TemplateKind kind, std::uint64_t disk_bytes) {
+  CO_TRY_LET(const std::string vm_id, hidden_vms::begin(host_));
+  const auto blank = std::make_shared<Blank>(Blank{.vm_id = vm_id});
+  auto started = co_await start(blank, std::move(kind), disk_bytes);
+  if (started) co_return std::move(*blank);
+  co_await discard(std::move(*blank));
+  co_return std::move(started).error();
+}
+
+asio::awaitable<Result<Blank>> Blanks::empty(Blank waiting) {
+  const auto blank = std::make_shared<Blank>(std::move(waiting));
+  auto empty = [file = host_.memory_file(blank->vm_id)] { return vm::empty_memory_file(file); };
+  auto emptied = co_await on_pool(host_.pool(), empty);
+  if (emptied) co_return std::move(*blank);
+  co_await discard(std::move(*blank));
+  co_return std::move(emptied).error();
+}
+
 asio::awaitable<Result<Blank>> Blanks::make(std::shared_ptr<const Template> of, BlankFor what) {
   CO_TRY_LET(const std::string vm_id, hidden_vms::begin(host_));
   const auto blank = std::make_shared<Blank>(Blank{.vm_id = vm_id, .made_of = std::move(of)});
-  auto made = co_await start(blank);
+  auto made = co_await start(blank, blank->made_of->kind, blank->made_of->disk->size_bytes());
   if (made && what == BlankFor::start) made = co_await rehearse(blank);
   if (made) co_return std::move(*blank);
   co_await discard(std::move(*blank));
   co_return std::move(made).error();
 }
 
-asio::awaitable<Result<>> Blanks::start(std::shared_ptr<Blank> blank) {
-  const TemplateKind& kind = blank->made_of->kind;
+asio::awaitable<Result<>> Blanks::start(std::shared_ptr<Blank> blank, TemplateKind kind, std::uint64_t disk_bytes) {
   CO_TRY_LET(vm::MachineSpec spec, host_.vm_spec(blank->vm_id, kind.image, kind.memory_bytes, kind.vcpus));
-  auto prepare = [blank, spec]() -> Result<> {
-    TRY_LET(blank->disks, DiskServer::start(spec.disk_socket, blank->made_of->disk->size_bytes()));
+  auto prepare = [blank, spec, disk_bytes]() -> Result<> {
+    TRY_LET(blank->disks, DiskServer::start(spec.disk_socket, disk_bytes));
     return vm::make_memory_file(spec.memory_file, spec.memory_bytes);
   };
   CO_TRY(co_await on_pool(host_.pool(), prepare));
   auto start = [this, of = blank->made_of, spec](vm::Hypervisor& hypervisor) -> Result<> {
-    auto fill = [&] { return vm::fill_memory(of->memory, spec.memory_file, closing_); };
+    auto fill = [&] { return of ? vm::fill_memory(of->memory, spec.memory_file, closing_) : Result<>(); };
     auto filling = std::async(std::launch::async, fill);
     const auto started = hypervisor.start_waiting(spec);
     const auto filled = filling.get();

@@ -38,6 +38,11 @@ class Blanks {
   std::optional<Blank> take_waiting(const std::shared_ptr<const Template>& of, BlankFor what);
   /// One for a start that waits, else a new one. Errors: corrupt (the template's RAM), no_space, unavailable.
   asio::awaitable<Result<Blank>> take(std::shared_ptr<const Template> of);
+  /// A new one whose RAM is empty, for memory from elsewhere, and one for a wake that waited made so. After an error it
+  /// is ended.
+  /// Errors: no_space, unavailable.
+  asio::awaitable<Result<Blank>> make_empty(TemplateKind kind, std::uint64_t disk_bytes);
+  asio::awaitable<Result<Blank>> empty(Blank waiting);
   /// Ends one that was taken and is not needed. Its end is not waited for by anybody else.
   asio::awaitable<void> discard(Blank blank);
   /// Keeps as many ready as the settings say, until they have not been used for some minutes. Errors: as take(), and
@@ -60,7 +65,7 @@ class Blanks {
   };
 
   asio::awaitable<Result<Blank>> make(std::shared_ptr<const Template> of, BlankFor what);
-  asio::awaitable<Result<>> start(std::shared_ptr<Blank> blank);
+  asio::awaitable<Result<>> start(std::shared_ptr<Blank> blank, TemplateKind kind, std::uint64_t disk_bytes);
   asio::awaitable<Result<>> rehearse(std::shared_ptr<Blank> blank);
   asio::awaitable<void> discard_oldest(Pool& pool);
   asio::awaitable<void> watch();

@@ -9,6 +9,12 @@
 
 namespace sprite {
 
+Source parse_source(const std::string& from) {
+  const auto at = from.find('@');
+  if (at == std::string::npos) return {from, ""};
+  return {from.substr(0, at), from.substr(at + 1)};
+}
+
 Result<store::Checkpoint> find_checkpoint(const store::History& history, const std::string& id) {
   const std::string list = "run `sprite checkpoint list --include-auto`";
   if (id == current_id)

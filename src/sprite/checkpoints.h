@@ -11,6 +11,12 @@ namespace sprite {
 /// What the list calls the present disk.
 constexpr std::string_view current_id = "Current";
 
+/// What a new sprite begins as: "name" or "name@checkpoint".
+struct Source {
+  std::string name{}, checkpoint{};
+};
+Source parse_source(const std::string& from);
+
 /// The checkpoint of that id. Errors: not_found, invalid ("Current").
 Result<store::Checkpoint> find_checkpoint(const store::History& history, const std::string& id);
 /// How many a sprite may have, not counting those that restores make (of which a few are kept): each has files and rows

@@ -291,6 +291,24 @@ asio::awaitable<Result<wire::Sprite>> Fleet::create(wire::CreateRequest request)
   entries_[entry->record.name] = entry;
   const Turns::Turn turn = co_await entry->turns.take("creation");
   Result<> made;
+  if (!from.empty() && request.memory.value_or(false)) {
+    made = co_await clone(entry, from);
+  } else {
+    made = co_await begin_by_itself(entry, from);
+  }
+  if (made) {
+    log::info("sprite '{}' is created{}{}", entry->record.name, from.empty() ? "" : ", from ", from);
+    co_return to_wire(*entry);
+  }
+  (void)co_await discard(entry);  // the first failure is the one to tell
+  Error error = told(std::move(made).error(), doing);
+  log::info("{}", log::one_line(error));  // who asked may have gone
+  co_return error;
+}
+
+/// From a template or by a boot; its disk is the image's, or with `from` another's.
+asio::awaitable<Result<>> Fleet::begin_by_itself(EntryPtr entry, std::string from) {
+  Result<> made;
   if (!from.empty()) made = co_await fork_folder(entry, from);  // may have to wake its source
   const Turns::Turn start = co_await starts_.take();
   std::optional<Blank> blank;
@@ -306,18 +324,11 @@ asio::awaitable<Result<wire::Sprite>> Fleet::create(wire::CreateRequest request)
     made = co_await save_record_of(entry);
   }
   if (made) {
-    made = co_await start_machine(entry, std::move(blank), from.empty() ? DiskOf::fork_of_template : DiskOf::sprite);
+    made = co_await start_machine(entry, std::move(blank), from.empty() ? DiskOf::memory : DiskOf::sprite);
   } else if (blank) {
     co_await blanks_.discard(*std::move(blank));
   }
-  if (made) {
-    log::info("sprite '{}' is created{}{}", entry->record.name, from.empty() ? "" : ", from ", from);
-    co_return to_wire(*entry);
-  }
-  (void)co_await discard(entry);  // the first failure is the one to tell
-  Error error = told(std::move(made).error(), doing);
-  log::info("{}", log::one_line(error));  // who asked may have gone
-  co_return error;
+  co_return made;
 }
 
 asio::awaitable<Result<>> Fleet::bring_up(EntryPtr entry) {

@@ -69,7 +69,7 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   asio::awaitable<Result<wire::Sprite>> sleep(std::string name, Depth depth, IfInUse if_in_use) override;
   std::string going_on(const std::string& name) const override;
   asio::awaitable<Result<>> check_room_for_checkpoint(std::string name) override;
-  asio::awaitable<Result<Checkpointed>> checkpoint(std::string name, std::string comment) override;
+  asio::awaitable<Result<Checkpointed>> checkpoint(std::string name, wire::CheckpointRequest request) override;
   asio::awaitable<Result<std::vector<wire::Checkpoint>>> checkpoints(std::string name) override;
   asio::awaitable<Result<>> remove_checkpoint(std::string name, std::string id) override;
   asio::awaitable<Result<Comparing>> compare(std::string name, std::string from, std::string to) override;
@@ -111,7 +111,24 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   Result<> make_folder(const Record& record, const MakeDisk& make_disk);
   Result<> make_volume(const Record& record, const Path& directory, store::FillDatabase rows);
   asio::awaitable<Result<>> fork_folder(EntryPtr entry, std::string from);
+  asio::awaitable<Result<>> begin_by_itself(EntryPtr entry, std::string from);
+
+  // Memory for another sprite: fleet_memory.cpp.
+  /// Makes a sprite's folder, and goes on with the memory of another. Errors: also invalid (that has none).
+  asio::awaitable<Result<>> clone(EntryPtr entry, std::string from);
+  asio::awaitable<Result<Blank>> take_empty_blank(EntryPtr entry, std::uint64_t disk_bytes);
+  asio::awaitable<Result<>> copy_source(EntryPtr entry, std::string from, std::shared_ptr<Blank> into);
+  asio::awaitable<Result<>> copy_living(EntryPtr source, MemoryCopy to,
+                                        std::function<Result<>(store::Volume&)> fork_disk);
+  /// Does `work` while the sprite is paused; one that ran goes on then. Errors: as Machine::pause(), those of `work`.
+  asio::awaitable<Result<>> while_paused(EntryPtr entry, std::function<asio::awaitable<Result<>>()> work);
+  asio::awaitable<Result<store::Checkpoint>> checkpoint_with_memory(EntryPtr entry, std::string comment);
+  asio::awaitable<Result<store::Checkpoint>> checkpoint_of_disk(EntryPtr entry, std::string comment, std::string& note);
+  asio::awaitable<Result<Restored>> put_back(EntryPtr entry, store::Checkpoint target);
+  asio::awaitable<Result<>> copy_saved(EntryPtr source, std::string checkpoint, MemoryCopy to,
+                                       std::function<Result<>(store::Volume&)> fork_disk);
   void load(const Path& folder);
+  bool remove_unborn(const Path& folder, const Record& record);
   Error told(Error error, std::string doing) const;
   wire::Sprite to_wire(const Entry& entry) const;
   void enter(Entry& entry, Phase phase, std::string detail = "");

@@ -51,7 +51,8 @@ asio::awaitable<Result<>> Fleet::check_room_for_checkpoint(std::string name) {
   co_return check_room(all, name);
 }
 
-asio::awaitable<Result<Checkpointed>> Fleet::checkpoint(std::string name, std::string comment) {
+asio::awaitable<Result<Checkpointed>> Fleet::checkpoint(std::string name, wire::CheckpointRequest request) {
+  const std::string comment = request.comment.value_or("");
   if (comment.size() > comment_bytes_max) {
     co_return Error(Error::Kind::invalid, "a comment may have at most 4096 bytes");
   }
@@ -62,26 +63,41 @@ asio::awaitable<Result<Checkpointed>> Fleet::checkpoint(std::string name, std::s
   CO_TRY(co_await rouse(claimed.entry));
   CO_TRY_LET(const store::History before, co_await history(claimed.entry));
   CO_TRY(check_room(before, name));
+  Checkpointed made;
+  Result<store::Checkpoint> done = Error{};
+  if (request.memory.value_or(false)) {
+    done = co_await checkpoint_with_memory(claimed.entry, comment);
+  } else {
+    done = co_await checkpoint_of_disk(claimed.entry, comment, made.note);
+  }
+  if (!done) co_return std::move(done).error().within(with_name("make a checkpoint of", name));
+  CO_TRY_LET(const store::History all, co_await history(claimed.entry));
+  claimed.entry->machine.show_checkpoints(shown_of(all));
+  made.checkpoint = listed(all, *done);
+  if (claimed.entry->machine.has_memory(made.checkpoint.id)) made.checkpoint.memory = true;
+  log::info("sprite '{}' has a new checkpoint, {}{}", name, made.checkpoint.id,
+            made.checkpoint.memory ? ", with its memory" : "");
+  co_return made;
+}
+
+asio::awaitable<Result<store::Checkpoint>> Fleet::checkpoint_of_disk(EntryPtr entry, std::string comment,
+                                                                     std::string& note) {
   std::function<Result<store::Checkpoint>(store::Volume&)> work =
       [comment](store::Volume& volume) -> Result<store::Checkpoint> {
     TRY_LET(const store::Consistency consistency, consistency_of(volume));
     return volume.checkpoint(comment, store::Automatic::no, consistency);
   };
-  Checkpointed made;
-  auto done = co_await claimed.entry->machine.at_rest<store::Checkpoint>(std::move(work), made.note);
-  if (!done) co_return std::move(done).error().within(with_name("make a checkpoint of", name));
-  CO_TRY_LET(const store::History all, co_await history(claimed.entry));
-  claimed.entry->machine.show_checkpoints(shown_of(all));
-  made.checkpoint = listed(all, *done);
-  log::info("sprite '{}' has a new checkpoint, {}", name, made.checkpoint.id);
-  co_return made;
+  co_return co_await entry->machine.at_rest<store::Checkpoint>(std::move(work), note);
 }
 
 asio::awaitable<Result<std::vector<wire::Checkpoint>>> Fleet::checkpoints(std::string name) {
   CO_TRY_LET(const EntryPtr entry, find(name));
-  auto read = [folder = host_.sprite_dir(entry->record.id)]() -> Result<std::vector<wire::Checkpoint>> {
+  auto read = [folder = host_.sprite_dir(entry->record.id), entry]() -> Result<std::vector<wire::Checkpoint>> {
     TRY_LET(const store::History all, store::read_history(folder));
-    return list_of(all);
+    std::vector<wire::Checkpoint> list = list_of(all);
+    for (wire::Checkpoint& each : list)
+      if (entry->machine.has_memory(each.id)) each.memory = true;
+    return list;
   };
   co_return co_await on_pool(host_.pool(), read);
 }
@@ -94,7 +110,9 @@ asio::awaitable<Result<>> Fleet::remove_checkpoint(std::string name, std::string
     co_return Error(Error::Kind::busy, "cannot delete checkpoint '" + id + "': sprite '" + name + "' is based on it",
                     "make another checkpoint first");
   }
-  std::function<Result<>(store::Volume&)> work = [number = target.number](store::Volume& volume) {
+  std::function<Result<>(store::Volume&)> work = [number = target.number, claimed_entry = claimed.entry,
+                                                  id](store::Volume& volume) -> Result<> {
+    TRY(claimed_entry->machine.forget_memory(id));  // first: what is listed with memory has it
     return volume.remove_checkpoint(number);
   };
   CO_TRY(co_await claimed.entry->machine.with_volume<void>(std::move(work)));
@@ -118,21 +136,41 @@ asio::awaitable<Result<Checkpointed>> Fleet::restore(std::string name, std::stri
   const EntryPtr entry = claimed.entry;
   CO_TRY_LET(const store::History before, co_await history(entry));
   CO_TRY_LET(const store::Checkpoint target, find_checkpoint(before, id));
-  CO_TRY(co_await leave_sleep(entry));
   const bool was_on = entry->machine.on();
-  auto restored = co_await entry->machine.restore(target.number);
+  auto restored = co_await put_back(entry, target);
   if (!restored) {
     Error error = std::move(restored).error().within(with_name("restore", name) + " to '" + id + "'");
     if (was_on && !entry->machine.on()) enter(*entry, Phase::stopped, error.what);
     co_return error;
   }
-  if (was_on) enter(*entry, Phase::running);
   CO_TRY_LET(const store::History after, co_await history(entry));
   Checkpointed done;
   done.note = std::move(restored->note);
   done.checkpoint = listed(after, restored->before);
   log::info("sprite '{}' is restored to {}; what it was is kept as {}", name, id, done.checkpoint.id);
   co_return done;
+}
+
+/// Disk, and memory where the checkpoint has some that can be used. One that had a machine has one again.
+asio::awaitable<Result<Restored>> Fleet::put_back(EntryPtr entry, store::Checkpoint target) {
+  const std::string id = name_of(target);
+  Result<> with_memory;
+  const bool has_memory = entry->machine.has_memory(id);
+  if (has_memory) with_memory = co_await entry->machine.check_checkpoint_memory(id);
+  CO_TRY(co_await leave_sleep(entry));
+  const bool was_on = entry->machine.on();
+  if (!has_memory || !with_memory) {
+    CO_TRY_LET(Restored restored, co_await entry->machine.restore(target.number));
+    if (was_on) enter(*entry, Phase::running);
+    if (!with_memory) restored.note += "its programs are not brought back: " + log::one_line(with_memory.error());
+    co_return restored;
+  }
+  CO_TRY_LET(Restored restored, co_await entry->machine.restore_asleep(target.number, id));
+  enter(*entry, entry->machine.has_memory() ? Phase::asleep : Phase::stopped);
+  if (!was_on) co_return restored;
+  CO_TRY(co_await bring_up(entry));
+  if (restored.note.empty()) restored.note = entry->detail;  // why its memory was not used
+  co_return restored;
 }
 
 asio::awaitable<Result<FilesystemChecked>> Fleet::check_filesystem(std::string name) {

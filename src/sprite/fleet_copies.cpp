@@ -14,13 +14,6 @@
 namespace sprite {
 namespace {
 
-/// "name" or "name@checkpoint".
-std::pair<std::string, std::string> parse_source(const std::string& from) {
-  const auto at = from.find('@');
-  if (at == std::string::npos) return {from, ""};
-  return {from.substr(0, at), from.substr(at + 1)};
-}
-
 /// A folder that is removed with what is in it; its name begins with a dot, so that the next start removes it, too.
 class Scratch {
  public:
@@ -53,12 +46,6 @@ Result<std::vector<Path>> volumes_in(const Path& sprites) {
   return found;
 }
 
-void take_sleep_settings(Record& copy, const Record& of) {
-  copy.sleep_after = of.sleep_after;
-  copy.sleep_deep_after = of.sleep_deep_after;
-  copy.pinned = of.pinned;
-}
-
 Error must_be_absolute(const std::string& path) {
   return Error{Error::Kind::invalid, "the path '" + path + "' does not begin with '/'"};
 }
@@ -67,8 +54,12 @@ Error must_be_absolute(const std::string& path) {
 
 Result<wire::CreateRequest> Fleet::with_settings_of_source(wire::CreateRequest request) const {
   if (request.image) return Error{Error::Kind::invalid, "a fork has its source's image", "leave the image out", {}};
-  TRY_LET(const EntryPtr source, find(parse_source(*request.from).first));
+  TRY_LET(const EntryPtr source, find(parse_source(*request.from).name));
   const Record& record = source->record;
+  const bool other_machine = request.config.ram_mb.value_or(record.memory_bytes / MiB) != record.memory_bytes / MiB ||
+                             request.config.cpus.value_or(record.vcpus) != record.vcpus;
+  if (request.memory.value_or(false) && other_machine)
+    return Error{Error::Kind::invalid, "a fork with memory has as much memory and as many processors as its source"};
   request.image = record.image;
   if (!request.config.ram_mb) request.config.ram_mb = record.memory_bytes / MiB;
   if (!request.config.cpus) request.config.cpus = record.vcpus;
@@ -188,10 +179,8 @@ asio::awaitable<Result<wire::Usage>> Fleet::usage(std::string name) {
   };
   CO_TRY_LET(wire::Usage usage, co_await claimed.entry->machine.with_volume<wire::Usage>(std::move(look)));
   usage.name = name;
-  auto memory = [folder = claimed.entry->machine.memory_directory()]() -> Result<std::uint64_t> {
-    return bytes_on_disk(folder);
-  };
-  CO_TRY_LET(usage.memory_bytes, co_await on_pool(host_.pool(), memory));
+  auto measure = [entry = claimed.entry]() -> Result<std::uint64_t> { return entry->machine.saved_memory_bytes(); };
+  CO_TRY_LET(usage.memory_bytes, co_await on_pool(host_.pool(), measure));
   co_return usage;
 }
 

@@ -40,6 +40,7 @@ void Fleet::load(const Path& folder) {
   auto record = own_record(folder);
   if (record && entries_.contains(record->name))
     record = Error{Error::Kind::corrupt, "another sprite has its name, '" + record->name + "'"};
+  if (record && remove_unborn(folder, *record)) return;
   const bool damaged = !record;
   auto entry = std::make_shared<Entry>(host_, damaged ? record_of_damaged(folder) : *std::move(record));
   entries_[entry->record.name] = entry;
@@ -65,6 +66,19 @@ void Fleet::load(const Path& folder) {
   } else {
     entry->detail = "its disk cannot be served: " + log::one_line(served.error());
   }
+}
+
+/// A clone that an earlier daemon did not live to hand out: its memory ends with its hidden VM, so all of it goes.
+bool Fleet::remove_unborn(const Path& folder, const Record& record) {
+  if (!record.born_in || !hidden_vms::is_hidden(host_, *record.born_in)) return false;
+  const Path doomed = host_.sprites_dir() / (".gone-" + record.id);
+  Result<> removed;
+  if (::rename(folder.c_str(), doomed.c_str()) != 0) removed = system_error("cannot rename '" + folder.string() + "'");
+  if (removed) removed = remove_tree(doomed);  // else the next start does
+  if (removed) removed = remove_tree(host_.volume_dir(record.id));
+  if (!removed) log::warning("ignoring '{}': {}", record.name, log::one_line(removed.error()));
+  log::info("sprite '{}' was being made with another's memory, and is gone", record.name);
+  return true;
 }
 
 asio::awaitable<void> Fleet::go_on_with_machines() {

@@ -13,8 +13,6 @@ using namespace std::chrono_literals;
 
 constexpr auto users_first = 300ms;  // whoever made a sprite wants to use it, and a blank takes half a second of CPU
 
-TemplateKind kind_of(const Record& record) { return {record.image, record.memory_bytes, record.vcpus}; }
-
 }  // namespace
 
 /// A VM that can go on from a template, and is the sprite's by its record, which is not saved yet; nothing where the

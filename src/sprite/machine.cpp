@@ -1,5 +1,7 @@
 #include "sprite/machine.h"
 
+#include <unistd.h>
+
 #include "base/text.h"
 #include "sprite/agent_client.h"
 #include "sprite/checkpoints.h"
@@ -134,14 +136,24 @@ asio::awaitable<Result<>> Machine::off_unless(Result<> up) {
 }
 
 asio::awaitable<Result<>> Machine::power_on_from(Blank blank, DiskOf disk) {
-  auto on = co_await go_on_from(std::move(blank), disk);
+  Path state = blank.made_of->memory.state();
+  auto on = co_await go_on_from(std::move(blank), disk, std::move(state));
+  if (on) co_return on;
+  (void)co_await cut_power();  // the first failure is the one to tell
+  co_return on;
+}
+
+asio::awaitable<Result<>> Machine::power_on_as_clone(Blank blank, Path state) {
+  auto on = co_await go_on_from(std::move(blank), DiskOf::memory, state);
+  ::unlink(state.c_str());
+  if (on) on = co_await greet();
   if (on) co_return on;
   (void)co_await cut_power();  // the first failure is the one to tell
   co_return on;
 }
 
 /// Until it has acknowledged who it is, the VM stays a hidden one, which nobody goes on with after a crash.
-asio::awaitable<Result<>> Machine::go_on_from(Blank blank, DiskOf disk) {
+asio::awaitable<Result<>> Machine::go_on_from(Blank blank, DiskOf disk, Path state) {
   disk_ = std::move(blank.disks);
   scratch_ = std::move(blank.scratch);
   const std::shared_ptr<const Template> of = blank.made_of;
@@ -149,7 +161,7 @@ asio::awaitable<Result<>> Machine::go_on_from(Blank blank, DiskOf disk) {
   auto bind = [this, of, disk]() -> Result<> {
     TRY_LET(volume_, host_.open_volume(record_.id));
     volume_->start_upkeep({});
-    if (disk == DiskOf::fork_of_template) {
+    if (disk == DiskOf::memory) {
       TRY(disk_->bind(volume_));
       scratch_.reset();
     } else if (!scratch_) {
@@ -159,11 +171,11 @@ asio::awaitable<Result<>> Machine::go_on_from(Blank blank, DiskOf disk) {
     return {};
   };
   CO_TRY(co_await on_pool(host_.pool(), bind));
-  auto load = [id = vm_id(), of, rehearsed](vm::Hypervisor& hypervisor) -> Result<> {
-    if (!rehearsed) TRY(hypervisor.load(id, of->memory.state()));
+  auto load = [id = vm_id(), of, rehearsed, state](vm::Hypervisor& hypervisor) -> Result<> {
+    if (!rehearsed) TRY(hypervisor.load(id, state));
     return hypervisor.resume(id);
   };
-  CO_TRY(co_await host_.with_hypervisor("loading the template", load, clone_limit));
+  CO_TRY(co_await host_.with_hypervisor("loading the memory", load, clone_limit));
   CO_TRY(co_await connect_agent(clone_limit));
   if (scratch_) {
     CO_TRY(co_await exchange_scratch());
@@ -345,6 +357,27 @@ asio::awaitable<Result<Restored>> Machine::restore(std::int64_t checkpoint) {
     CO_TRY_LET(restored.before, co_await restore_volume(checkpoint));
   }
   CO_TRY(co_await power_on());
+  co_return restored;
+}
+
+asio::awaitable<Result<Restored>> Machine::restore_asleep(std::int64_t checkpoint, std::string id) {
+  if (on()) {
+    (void)co_await take_disk_from_guest();  // so that the present is kept whole
+    CO_TRY(co_await cut_power());
+  }
+  Restored restored;
+  CO_TRY_LET(restored.before, co_await restore_volume(checkpoint));
+  std::function<Result<>(store::Volume&)> put = [of = checkpoint_memory(id),
+                                                 place = memory_directory()](store::Volume& volume) -> Result<> {
+    TRY_LET(const auto image, vm::open_memory_image(of));
+    if (!image) return Error{Error::Kind::corrupt, "it is gone"};
+    TRY_LET(std::string instant, volume.mark_instant());
+    TRY_LET(vm::MemoryImageWriter writer, vm::MemoryImageWriter::begin(place));
+    TRY(writer.link(*image, std::move(instant)));
+    return writer.publish();
+  };
+  const auto placed = co_await with_volume<void>(std::move(put));
+  if (!placed) restored.note = "its programs are not brought back: " + placed.error().what;
   co_return restored;
 }
 

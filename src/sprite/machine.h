@@ -49,12 +49,21 @@ struct Saving {
 struct Woken {
   enum class From { memory, refused };
   From from = From::refused;
-  std::string why{};  ///< The memory was refused.
+  std::string why{};     ///< The memory was refused.
+  bool is_kept = false;  ///< It may be gone on from again.
 };
 
-/// What a sprite's disk is to the template that it goes on from: the very disk that the template's RAM knows, or any
-/// other, which has to be exchanged for that.
-enum class DiskOf { fork_of_template, sprite };
+/// What a sprite's disk is to the memory that it goes on from: the very disk that this knows, or any other, which has
+/// to be exchanged for that.
+enum class DiskOf { memory, sprite };
+
+/// Whether a machine stands still all the same when its agent cannot hold its programs.
+enum class IfSilent { go_ahead, refuse };
+
+/// Where a VM's memory is copied to: the new file `state`, and the memory file `ram`, which is there without data.
+struct MemoryCopy {
+  Path state{}, ram{};
+};
 
 class Machine {
  public:
@@ -74,6 +83,10 @@ class Machine {
   /// Goes on from a template instead of booting; `blank` is the VM that the record names. Ready when the agent has
   /// acknowledged its identity; else it is off again. Errors: corrupt (the template), unavailable, no_space.
   asio::awaitable<Result<>> power_on_from(Blank blank, DiskOf disk);
+  /// Goes on in `blank`, whose RAM is another's, as another sprite: with what copy_memory_to() made, `state`, which is
+  /// used up. Programs go on once the agent has acknowledged its identity; else it is off again. Errors: as
+  /// power_on_from().
+  asio::awaitable<Result<>> power_on_as_clone(Blank blank, Path state);
   /// Serves the disk of a VM that an earlier daemon left running; at once, since its guest waits. Errors: as opening a
   /// volume.
   Result<> serve_disk();
@@ -103,6 +116,11 @@ class Machine {
   /// corrupt, unavailable.
   asio::awaitable<Result<Restored>> restore(std::int64_t checkpoint);
 
+  /// The same with the saved memory of the checkpoint `id`, which must be there: the machine is off then and asleep,
+  /// its programs as they were at the checkpoint. Where the memory cannot be put in place there is none, and the note
+  /// says so.
+  asio::awaitable<Result<Restored>> restore_asleep(std::int64_t checkpoint, std::string id);
+
   /// Has the guest's agent check the filesystem and mend it, after a safety checkpoint. Programs end; a machine that
   /// was off is off again, one that was on goes on (restarted where its guest did not answer). After an error it may be
   /// off. Errors: no_space, corrupt, unavailable.
@@ -110,8 +128,9 @@ class Machine {
   /// The guest shows these checkpoints from now on; one that does not hear it learns it when it is next configured.
   void show_checkpoints(std::vector<wire::ShownCheckpoint> checkpoints);
 
-  /// Programs and processors stand still, RAM stays; nothing of the disk is under way. Errors: unavailable.
-  asio::awaitable<Result<>> pause();
+  /// Programs and processors stand still, RAM stays; nothing of the disk is under way. Errors: unavailable (they do
+  /// not).
+  asio::awaitable<Result<>> pause(IfSilent if_silent = IfSilent::go_ahead);
   /// A paused VM goes on, whoever paused it: its clock is set, then programs go on. Errors: unavailable.
   asio::awaitable<Result<>> resume();
   /// Writes what a paused VM consists of beside its RAM; the copy of that is to follow. Errors: no_space, unavailable.
@@ -125,12 +144,32 @@ class Machine {
   /// for that reason, and is gone. `blank`, if there is one, is the VM that the record names; it is used up. Errors:
   /// no_space, unavailable (the saved memory stays).
   asio::awaitable<Result<Woken>> wake(std::optional<Blank> blank);
-  /// Where its memory is saved.
+  /// Copies the memory of a paused VM; `work` is done with the disk meanwhile, which is as of the same instant. Errors:
+  /// no_space, unavailable, and those of `work`.
+  asio::awaitable<Result<>> copy_memory_to(MemoryCopy to, std::function<Result<>(store::Volume&)> work);
+  /// The same of the saved memory in `directory`, which is there again and again. `disk` tells which instant of the
+  /// disk goes with it. Errors: no_space, corrupt (it cannot be used, for that reason).
+  asio::awaitable<Result<>> copy_saved_to(MemoryCopy to, Path directory, std::string disk);
+  /// Of a VM that stands still: its memory becomes part of the checkpoint that `work` makes of the disk at that
+  /// instant. It is there for good once finish_checkpoint() has returned; until then the machine may go on. Errors:
+  /// no_space, unavailable, and those of `work`.
+  asio::awaitable<Result<std::shared_ptr<Saving>>> begin_checkpoint(
+      std::function<Result<std::string>(store::Volume&)> work);
+  asio::awaitable<Result<>> finish_checkpoint(std::shared_ptr<Saving> saving);
+  /// Whether a machine like this can go on from the memory of the checkpoint `id`. Errors: corrupt (why not).
+  asio::awaitable<Result<>> check_checkpoint_memory(std::string id);
+  /// Where a checkpoint's memory is. Any number of machines may go on from it.
+  Path checkpoint_memory(const std::string& id) const { return checkpoint_memories() / id; }
+  /// Where the saved memory is of one that is asleep.
   Path memory_directory() const { return host_.sprite_dir(record_.id) / "memory"; }
-  /// Whether there is a saved memory. Blocks for a moment.
+  /// Whether there is a saved memory, or that of a checkpoint. Blocks for a moment.
   bool has_memory() const;
+  bool has_memory(const std::string& checkpoint) const;
+  /// Of the host's disk, for all saved memory. Blocks.
+  std::uint64_t saved_memory_bytes() const;
   /// Removes what there is of saved memory, and of attempts at it. Blocks.
   Result<> forget_memory();
+  Result<> forget_memory(const std::string& checkpoint);
   Result<> forget_memory_remnants();
   /// Whether the VM runs, is paused, or waits for a state. Errors: unavailable.
   asio::awaitable<Result<vm::State>> vm_state();
@@ -160,13 +199,15 @@ class Machine {
   asio::awaitable<Result<store::Checkpoint>> keep_present(std::string comment);
   asio::awaitable<Result<store::Checkpoint>> restore_volume(std::int64_t checkpoint);
   asio::awaitable<Result<>> start_vm();
+  Path checkpoint_memories() const { return host_.sprite_dir(record_.id) / "checkpoints"; }
   /// As far as it is known without the hypervisor and the disk.
   Result<vm::MemoryStamp> stamp() const;
   asio::awaitable<Result<>> answers_within(std::chrono::milliseconds limit);
   asio::awaitable<Result<>> hold();
   asio::awaitable<Result<>> greet();
+  asio::awaitable<Result<>> renew();
   asio::awaitable<Result<>> connect_agent(std::chrono::milliseconds limit);
-  asio::awaitable<Result<>> go_on_from(Blank blank, DiskOf disk);
+  asio::awaitable<Result<>> go_on_from(Blank blank, DiskOf disk, Path state);
   asio::awaitable<Result<>> exchange_scratch();
   asio::awaitable<Result<>> configure_agent(std::chrono::milliseconds limit);
   asio::awaitable<Result<>> wait_until_absent(std::chrono::milliseconds limit);

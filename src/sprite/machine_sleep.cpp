@@ -1,4 +1,4 @@
-// Machine: sleeping and waking (ARCHITECTURE.md, section 5).
+// Machine: sleeping, waking, and copying memory for another machine (ARCHITECTURE.md, section 5).
 //
 // Order of a sleep: programs stand still and what they wrote is on the disk; processors stand still and the disk's
 // requests are answered; the disk is cut; the state is saved; RAM is copied; the copy is published (from here on a
@@ -9,6 +9,7 @@
 
 #include <future>
 
+#include "base/directory.h"
 #include "sprite/agent_client.h"
 #include "sprite/hidden_vms.h"
 #include "sprite/machine.h"
@@ -30,6 +31,26 @@ constexpr auto pause_limit = 75s;  // QEMU waits a minute for a disk that is awa
 constexpr auto save_limit = 60s, wake_limit = 90s;
 constexpr std::uint64_t slowest_disk_bytes_per_s = 20 * MiB;
 
+/// The saved memory in `directory`, if a machine of that spec can go on from it. Errors: corrupt (why it cannot), as
+/// system_error.
+Result<vm::MemoryImage> usable_memory(vm::Hypervisor& hypervisor, const Path& directory, const vm::MachineSpec& spec,
+                                      vm::MemoryStamp wanted) {
+  TRY_LET(auto image, vm::open_memory_image(directory));
+  if (!image) return Error{Error::Kind::corrupt, "it is gone"};
+  wanted.machine = hypervisor.compatibility(spec);
+  if (std::string why = difference(image->stamp, wanted); !why.empty())
+    return Error{Error::Kind::corrupt, std::move(why)};
+  return *std::move(image);
+}
+
+/// The state of a VM that stands still. QEMU saves once per pause, and a killed daemon may have done so.
+Result<> save_paused(vm::Hypervisor& hypervisor, const std::string& vm_id, const Path& state) {
+  if (hypervisor.save(vm_id, state)) return {};
+  TRY(hypervisor.resume(vm_id));
+  TRY(hypervisor.pause(vm_id));
+  return hypervisor.save(vm_id, state);
+}
+
 /// Everything about a wake that blocks. A blank is there already, its RAM that of a template, and hidden until it is
 /// the sprite's.
 struct Wake {
@@ -41,27 +62,17 @@ struct Wake {
   vm::MemoryStamp wanted{};
 
   Result<Woken> operator()(vm::Hypervisor& hypervisor) const {
-    auto image = usable(hypervisor);
+    auto image = usable_memory(hypervisor, memory, spec, wanted);
     if (!image && into_blank) (void)hypervisor.destroy(spec.id);
     if (!image) return refused(image.error());
     auto loaded = load(hypervisor, *image);
     if (!loaded) (void)hypervisor.destroy(spec.id);  // the first failure is the one to tell
     if (!loaded && loaded.error().kind == Error::Kind::corrupt) return refused(loaded.error());
     if (!loaded) return std::move(loaded).error();
-    return Woken{Woken::From::memory, {}};
+    return Woken{Woken::From::memory, {}, image->is_kept};
   }
 
  private:
-  Result<vm::MemoryImage> usable(vm::Hypervisor& hypervisor) const {
-    TRY_LET(auto image, vm::open_memory_image(memory));
-    if (!image) return Error{Error::Kind::corrupt, "it is gone"};
-    vm::MemoryStamp is = wanted;
-    is.machine = hypervisor.compatibility(spec);
-    if (std::string why = difference(image->stamp, is); !why.empty())
-      return Error{Error::Kind::corrupt, std::move(why)};
-    return *std::move(image);
-  }
-
   Result<> load(vm::Hypervisor& hypervisor, const vm::MemoryImage& image) const {
     if (into_blank) {
       TRY(vm::empty_memory_file(spec.memory_file));
@@ -111,10 +122,12 @@ asio::awaitable<Result<>> Machine::hold() {
   co_return co_await agent_client::hold(std::move(stream), hold_limit);
 }
 
-asio::awaitable<Result<>> Machine::pause() {
-  (void)co_await hold();  // one that does not answer sleeps all the same
-  auto pause = [id = vm_id()](vm::Hypervisor& hypervisor) { return hypervisor.pause(id); };
-  auto paused = co_await host_.with_hypervisor("pausing the machine", pause, pause_limit);
+asio::awaitable<Result<>> Machine::pause(IfSilent if_silent) {
+  auto paused = co_await hold();
+  if (paused || if_silent == IfSilent::go_ahead) {
+    auto pause = [id = vm_id()](vm::Hypervisor& hypervisor) { return hypervisor.pause(id); };
+    paused = co_await host_.with_hypervisor("pausing the machine", pause, pause_limit);
+  }
   if (paused) co_return paused;
   if (auto stream = open_stream()) {
     (void)co_await agent_client::go_on(*std::move(stream), go_on_limit);
@@ -146,6 +159,12 @@ asio::awaitable<Result<>> Machine::greet() {
   co_return gone_on;
 }
 
+/// What was gone on from before is given other random numbers, before its programs go on.
+asio::awaitable<Result<>> Machine::renew() {
+  CO_TRY(co_await connect_agent(greet_limit));
+  co_return co_await configure_agent(go_on_limit);
+}
+
 asio::awaitable<Result<vm::State>> Machine::vm_state() {
   auto look = [id = vm_id()](vm::Hypervisor& hypervisor) { return hypervisor.state(id); };
   co_return co_await host_.with_hypervisor("looking at the machine", look);
@@ -153,12 +172,30 @@ asio::awaitable<Result<vm::State>> Machine::vm_state() {
 
 bool Machine::has_memory() const { return ::access(memory_directory().c_str(), F_OK) == 0; }
 
+bool Machine::has_memory(const std::string& checkpoint) const {
+  return ::access((checkpoint_memory(checkpoint) / "stamp").c_str(), F_OK) == 0;
+}
+
+std::uint64_t Machine::saved_memory_bytes() const {
+  return bytes_on_disk(memory_directory()) + bytes_on_disk(checkpoint_memories());
+}
+
 Result<> Machine::forget_memory() {
   if (has_memory()) TRY(vm::consume_memory_image(memory_directory()));
   return forget_memory_remnants();
 }
 
-Result<> Machine::forget_memory_remnants() { return vm::remove_memory_remnants(memory_directory()); }
+Result<> Machine::forget_memory(const std::string& checkpoint) {
+  if (!has_memory(checkpoint)) return {};
+  TRY(vm::consume_memory_image(checkpoint_memory(checkpoint)));
+  return vm::remove_memory_remnants(checkpoint_memory(checkpoint));
+}
+
+Result<> Machine::forget_memory_remnants() {
+  for (const Path& each : entries_of(checkpoint_memories()))
+    if (each.has_extension()) TRY(remove_tree(each));  // what a crash left: whole ones are called as checkpoints are
+  return vm::remove_memory_remnants(memory_directory());
+}
 
 Result<vm::MemoryStamp> Machine::stamp() const {
   TRY_LET(const image::Image image, host_.images().find(record_.image));
@@ -175,14 +212,8 @@ asio::awaitable<Result<std::shared_ptr<Saving>>> Machine::begin_saving() {
   auto save = [saving, volume = volume_, spec = std::move(spec),
                stamp = std::move(stamp)](vm::Hypervisor& hypervisor) mutable -> Result<> {
     stamp.machine = hypervisor.compatibility(spec);
-    for (bool again = false;; again = true) {
-      TRY_LET(stamp.disk, volume->mark_instant());
-      const auto saved = hypervisor.save(spec.id, saving->writer.state());
-      if (saved) break;
-      if (again) return saved.error();
-      TRY(hypervisor.resume(spec.id));  // QEMU saves once per pause, and a killed daemon may have done so
-      TRY(hypervisor.pause(spec.id));
-    }
+    TRY(save_paused(hypervisor, spec.id, saving->writer.state()));
+    TRY_LET(stamp.disk, volume->mark_instant());  // nothing was written since
     saving->stamp = std::move(stamp);
     return {};
   };
@@ -210,6 +241,84 @@ asio::awaitable<Result<>> Machine::finish_saving(std::shared_ptr<Saving> saving)
   co_return ended;
 }
 
+asio::awaitable<Result<>> Machine::copy_memory_to(MemoryCopy to, std::function<Result<>(store::Volume&)> work) {
+  CO_TRY_LET(vm::MachineSpec spec, machine_spec());
+  const auto given_up = std::make_shared<std::atomic<bool>>(false);
+  auto copy = [to, work = std::move(work), volume = volume_, spec = std::move(spec),
+               given_up](vm::Hypervisor& hypervisor) -> Result<> {
+    TRY(save_paused(hypervisor, spec.id, to.state));
+    auto copying =
+        std::async(std::launch::async, [&] { return vm::copy_memory_file(spec.memory_file, to.ram, *given_up); });
+    const auto worked = work(*volume);
+    const auto copied = copying.get();
+    TRY(worked);
+    return copied;
+  };
+  auto copied = co_await host_.with_hypervisor("copying the machine's memory", copy, save_limit);
+  *given_up = true;
+  co_return copied;
+}
+
+asio::awaitable<Result<std::shared_ptr<Saving>>> Machine::begin_checkpoint(
+    std::function<Result<std::string>(store::Volume&)> work) {
+  CO_TRY_LET(vm::MachineSpec spec, machine_spec());
+  CO_TRY_LET(vm::MemoryStamp stamp, this->stamp());
+  auto begin = [place = checkpoint_memories() / "memory"] { return vm::MemoryImageWriter::begin(place); };
+  CO_TRY_LET(vm::MemoryImageWriter writer, co_await on_pool(host_.pool(), begin));
+  auto saving = std::make_shared<Saving>(std::move(writer), spec.memory_file);
+  saving->stamp = std::move(stamp);
+  auto save = [saving, volume = volume_, spec = std::move(spec),
+               work = std::move(work)](vm::Hypervisor& hypervisor) -> Result<> {
+    saving->stamp.machine = hypervisor.compatibility(spec);
+    TRY(save_paused(hypervisor, spec.id, saving->writer.state()));
+    TRY(saving->writer.copy_ram(saving->memory_file, spec.memory_bytes, saving->cancelled));
+    TRY_LET(saving->stamp.disk, work(*volume));
+    return {};
+  };
+  auto saved = co_await host_.with_hypervisor("saving the machine", save, save_limit);
+  if (saved) co_return saving;
+  saving->cancelled = true;
+  co_return std::move(saved).error();
+}
+
+asio::awaitable<Result<>> Machine::finish_checkpoint(std::shared_ptr<Saving> saving) {
+  auto finish = [saving, place = checkpoint_memory(saving->stamp.disk)]() -> Result<> {
+    TRY(saving->writer.finish(saving->stamp));
+    return saving->writer.publish_as(place);
+  };
+  co_return co_await on_pool(host_.pool(), finish);
+}
+
+asio::awaitable<Result<>> Machine::check_checkpoint_memory(std::string id) {
+  CO_TRY_LET(vm::MachineSpec spec, machine_spec());
+  CO_TRY_LET(vm::MemoryStamp wanted, stamp());
+  wanted.disk = id;
+  auto check = [directory = checkpoint_memory(id), spec = std::move(spec),
+                wanted = std::move(wanted)](vm::Hypervisor& hypervisor) -> Result<> {
+    TRY(usable_memory(hypervisor, directory, spec, wanted));
+    return {};
+  };
+  co_return co_await host_.with_hypervisor("looking at saved memory", check);
+}
+
+asio::awaitable<Result<>> Machine::copy_saved_to(MemoryCopy to, Path directory, std::string disk) {
+  CO_TRY_LET(vm::MachineSpec spec, machine_spec());
+  CO_TRY_LET(vm::MemoryStamp wanted, stamp());
+  wanted.disk = std::move(disk);
+  const auto given_up = std::make_shared<std::atomic<bool>>(false);
+  auto copy = [to, directory, spec = std::move(spec), wanted = std::move(wanted),
+               given_up](vm::Hypervisor& hypervisor) -> Result<> {
+    TRY_LET(const vm::MemoryImage image, usable_memory(hypervisor, directory, spec, wanted));
+    TRY(vm::fill_memory(image, to.ram, *given_up));
+    std::error_code failed;
+    std::filesystem::copy_file(image.state(), to.state, failed);
+    return failed ? system_error("cannot copy '" + image.state().string() + "'", failed.value()) : Result<>();
+  };
+  auto copied = co_await host_.with_hypervisor("copying saved memory", copy, save_limit);
+  *given_up = true;
+  co_return copied;
+}
+
 asio::awaitable<Result<Woken>> Machine::wake(std::optional<Blank> blank) {
   CO_TRY(co_await host_.hypervisor());
   const auto given_up = std::make_shared<std::atomic<bool>>(false);
@@ -233,7 +342,10 @@ asio::awaitable<Result<Woken>> Machine::wake(std::optional<Blank> blank) {
   *given_up = true;
   auto tidy = [directory = memory_directory()] { return vm::remove_memory_remnants(directory); };
   if (woken && woken->from == Woken::From::memory) {
-    if (auto greeted = co_await greet(); !greeted) {
+    Result<> greeted;
+    if (woken->is_kept) greeted = co_await renew();
+    if (greeted) greeted = co_await greet();
+    if (!greeted) {
       (void)co_await cut_power();
       woken = Woken{Woken::From::refused, "its agent did not answer: " + greeted.error().what};
     }

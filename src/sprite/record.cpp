@@ -15,9 +15,9 @@
 namespace sprite {
 
 BOOST_DESCRIBE_STRUCT(Record, (),
-                      (id, name, image, image_name, memory_bytes, vcpus, mac_address, vm_id, url_settings, labels,
-                       environment, sleep_after, sleep_deep_after, pinned, created_at, updated_at, last_running_at,
-                       timer_due_at, wakes_at))
+                      (id, name, image, image_name, memory_bytes, vcpus, mac_address, vm_id, born_in, url_settings,
+                       labels, environment, sleep_after, sleep_deep_after, pinned, created_at, updated_at,
+                       last_running_at, timer_due_at, wakes_at))
 
 namespace wire {
 BOOST_DESCRIBE_STRUCT(UrlSettings, (), (auth, private_access))
@@ -68,6 +68,12 @@ Result<> save_record(meta::Database& database, const Record& record) {
 Result<> save_record(const Path& sprite_dir, const Record& record) {
   TRY_LET(meta::Database database, store::open_volume_database(sprite_dir));
   return save_record(database, record);
+}
+
+void take_sleep_settings(Record& copy, const Record& of) {
+  copy.sleep_after = of.sleep_after;
+  copy.sleep_deep_after = of.sleep_deep_after;
+  copy.pinned = of.pinned;
 }
 
 Result<> save_last_running(const Path& sprite_dir, const std::string& time) {

@@ -24,6 +24,8 @@ struct Record {
   unsigned vcpus = 0;
   std::string mac_address{};
   std::optional<std::string> vm_id{};  ///< the VM that runs, or last ran, it; none: the one with its own uuid
+  /// The VM in which a clone with memory goes on at first. As long as that is hidden, the clone was never handed out.
+  std::optional<std::string> born_in{};
   wire::UrlSettings url_settings{};
   std::vector<std::string> labels{};
   std::map<std::string, std::string> environment{};
@@ -41,6 +43,9 @@ Result<Record> load_record(const Path& sprite_dir);
 Result<> save_record(const Path& sprite_dir, const Record& record);
 /// The same into an open volume.db, as part of whatever transaction there is.
 Result<> save_record(meta::Database& database, const Record& record);
+
+/// A copy sleeps as its source does.
+void take_sleep_settings(Record& copy, const Record& of);
 
 /// Changes last_running_at alone, unless it is later already; durable when it returns. Errors: as load_record().
 Result<> save_last_running(const Path& sprite_dir, const std::string& time);

@@ -48,8 +48,9 @@ class Sprites {
   virtual ~Sprites() = default;
 
   /// A new sprite, running and ready for exec; with `from`, a fork: its disk begins as the other's, whose settings it
-  /// gets where none are given. Errors: exists, invalid (name, sizes, no such image), not_found (`from`), no_space,
-  /// unavailable.
+  /// gets where none are given. With `memory` it begins with the other's memory, too: programs go on in both, open
+  /// network connections in the other only. Errors: exists, invalid (name, sizes, no such image, no memory to begin
+  /// with), not_found (`from`), no_space, unavailable, corrupt (saved memory cannot be used).
   virtual asio::awaitable<Result<wire::Sprite>> create(wire::CreateRequest request) = 0;
   /// Errors: not_found.
   virtual Result<wire::Sprite> get(const std::string& name) const = 0;
@@ -79,8 +80,8 @@ class Sprites {
   /// Whether there may be one more checkpoint. Errors: not_found, no_space (it has as many as it may have).
   virtual asio::awaitable<Result<>> check_room_for_checkpoint(std::string name) = 0;
   /// Keeps this instant of the disk. Where the guest does not answer it is as after a loss of power, and the note says
-  /// so. Errors: not_found, no_space, unavailable.
-  virtual asio::awaitable<Result<Checkpointed>> checkpoint(std::string name, std::string comment) = 0;
+  /// so. Errors: not_found, invalid, no_space, unavailable.
+  virtual asio::awaitable<Result<Checkpointed>> checkpoint(std::string name, wire::CheckpointRequest request) = 0;
   /// The oldest first, automatic ones included, "Current" last. Errors: not_found.
   virtual asio::awaitable<Result<std::vector<wire::Checkpoint>>> checkpoints(std::string name) = 0;
   /// Errors: not_found, busy (the present disk came after it), no_space, unavailable.

@@ -47,6 +47,8 @@ bool is_damage(const Error& error) {
 
 }  // namespace
 
+TemplateKind kind_of(const Record& record) { return {record.image, record.memory_bytes, record.vcpus}; }
+
 /// What a template in the making consists of.
 struct Templates::Making {
   std::shared_ptr<store::Volume> volume{};

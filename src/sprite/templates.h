@@ -27,6 +27,8 @@ struct TemplateKind {
   auto operator<=>(const TemplateKind&) const = default;
 };
 
+TemplateKind kind_of(const Record& record);
+
 struct Template {
   TemplateKind kind{};
   vm::MemoryImage memory{};

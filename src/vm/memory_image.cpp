@@ -14,7 +14,6 @@
 #include "base/crc32c.h"
 #include "base/directory.h"
 #include "base/text.h"
-#include "vm/memory_copy.h"
 
 namespace sprite::vm {
 
@@ -34,11 +33,12 @@ struct StampFile {
   std::uint64_t state_bytes = 0, ram_data_bytes = 0;
   std::uint32_t state_checksum = 0;
   std::vector<std::uint32_t> ram_checksums{};
+  std::optional<bool> is_kept{};
 };
 
 BOOST_DESCRIBE_STRUCT(StampFile, (),
                       (version, machine, image, agent_version, disk, state_bytes, ram_data_bytes, state_checksum,
-                       ram_checksums))
+                       ram_checksums, is_kept))
 
 std::string unfinished_prefix(const Path& directory) { return directory.string() + ".new-"; }
 Path consumed_place(const Path& directory) { return directory.string() + ".used"; }
@@ -101,6 +101,11 @@ constexpr std::array<Named, 5> texts_of_machine{{{"QEMU", &Compatibility::qemu_v
                                                  {"the host's CPU", &Compatibility::cpu},
                                                  {"the set of devices", &Compatibility::devices}}};
 
+/// Durable with the directory's entries when it returns.
+Result<> write_stamp(const Path& directory, const StampFile& file) {
+  return write_file_atomically(directory / "stamp", boost::json::serialize(boost::json::value_from(file)) + "\n");
+}
+
 std::string was_and_is(std::string_view name, std::string_view was, std::string_view is) {
   return was == is ? std::string() : fmt::format("{} was {} and is {}", name, was, is);
 }
@@ -133,6 +138,7 @@ Result<std::optional<MemoryImage>> open_memory_image(const Path& directory) {
   MemoryImage image{
       .directory = directory,
       .stamp = {std::move(file.machine), std::move(file.image), std::move(file.agent_version), std::move(file.disk)},
+      .is_kept = file.is_kept.value_or(false),
       .state_bytes = file.state_bytes,
       .ram_data_bytes = file.ram_data_bytes,
       .ram_checksums = std::move(file.ram_checksums)};
@@ -159,6 +165,14 @@ Result<> fill_memory(const MemoryImage& image, const Path& to, const std::atomic
   return filled;
 }
 
+Result<> copy_memory_file(const Path& from, const Path& to, const std::atomic<bool>& cancelled) {
+  TRY_LET(const std::uint64_t bytes, size_of(from));
+  TRY_LET(const Fd source, open_file(from, O_RDONLY));
+  TRY_LET(const Fd copy, open_file(to, O_RDWR | O_NOFOLLOW));
+  TRY(copy_memory(source, copy, bytes, nullptr, cancelled));
+  return {};
+}
+
 Result<> consume_memory_image(const Path& directory) {
   TRY(remove_tree(consumed_place(directory)));
   return rename_durably(directory, consumed_place(directory));
@@ -182,21 +196,45 @@ MemoryImageWriter::~MemoryImageWriter() {
 
 Result<> MemoryImageWriter::copy(const Path& memory_file, const MemoryStamp& stamp,
                                  const std::atomic<bool>& cancelled) {
-  StampFile file{
-      .machine = stamp.machine, .image = stamp.image, .agent_version = stamp.agent_version, .disk = stamp.disk};
+  TRY(copy_ram(memory_file, stamp.machine.memory_bytes, cancelled));
+  return finish(stamp);
+}
+
+Result<> MemoryImageWriter::copy_ram(const Path& memory_file, std::uint64_t bytes, const std::atomic<bool>& cancelled) {
   TRY_LET(const Fd memory, open_file(memory_file, O_RDONLY));
   const Path ram = unfinished_ / "ram";
   TRY_LET(const Fd to, open_file(ram, O_RDWR | O_CREAT | O_EXCL));
-  const std::uint64_t bytes = stamp.machine.memory_bytes;
   if (::ftruncate(to.get(), static_cast<off_t>(bytes)) != 0) return system_error("cannot make '" + ram.string() + "'");
-  TRY_LET(CopiedMemory copied, copy_memory(memory, to, bytes, nullptr, cancelled));
-  file.ram_checksums = std::move(copied.checksums);
-  file.ram_data_bytes = copied.data_bytes;
+  TRY_LET(copied_, copy_memory(memory, to, bytes, nullptr, cancelled));
+  return {};
+}
+
+Result<> MemoryImageWriter::finish(const MemoryStamp& stamp) {
+  StampFile file{
+      .machine = stamp.machine, .image = stamp.image, .agent_version = stamp.agent_version, .disk = stamp.disk};
+  file.ram_checksums = std::move(copied_.checksums);
+  file.ram_data_bytes = copied_.data_bytes;
   TRY_LET(file.state_bytes, size_of(state()));
   TRY_LET(file.state_checksum, checksum_of(state()));
-  if (::fsync(to.get()) != 0) return system_error("cannot make '" + ram.string() + "' durable");
+  TRY(sync(unfinished_ / "ram"));
   TRY(sync(state()));
-  return write_file_atomically(unfinished_ / "stamp", boost::json::serialize(boost::json::value_from(file)) + "\n");
+  return write_stamp(unfinished_, file);
+}
+
+Result<> MemoryImageWriter::link(const MemoryImage& image, std::string disk) {
+  TRY_LET(const std::string text, read_file(image.directory / "stamp", stamp_bytes_max));
+  TRY_LET(StampFile file, parse_stamp(text));
+  file.disk = std::move(disk);
+  file.is_kept = true;
+  for (const char* name : {"ram", "state"})
+    if (::link((image.directory / name).c_str(), (unfinished_ / name).c_str()) != 0)
+      return system_error("cannot give '" + (image.directory / name).string() + "' another name");
+  return write_stamp(unfinished_, file);
+}
+
+Result<> MemoryImageWriter::publish_as(Path directory) {
+  directory_ = std::move(directory);
+  return publish();
 }
 
 Result<> MemoryImageWriter::publish() {

@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "vm/hypervisor.h"
+#include "vm/memory_copy.h"
 
 namespace sprite::vm {
 
@@ -33,6 +34,8 @@ std::string difference(const MemoryStamp& was, const MemoryStamp& is);
 struct MemoryImage {
   Path directory{};
   MemoryStamp stamp{};
+  /// It is kept elsewhere, too, and may be gone on from again: whoever does needs new random numbers.
+  bool is_kept = false;
   std::uint64_t state_bytes = 0, ram_data_bytes = 0;
   std::vector<std::uint32_t>
       ram_checksums{};  ///< One for each 4 MiB: of page numbers and bytes, all-zero pages left out.
@@ -48,6 +51,10 @@ Result<std::optional<MemoryImage>> open_memory_image(const Path& directory);
 /// Errors: corrupt, no_space, as system_error; busy (`cancelled` became true). It is removed then.
 Result<> fill_memory(const MemoryImage& image, const Path& to, const std::atomic<bool>& cancelled);
 
+/// Gives the memory file `to`, which is there without data, what the memory file `from` holds, which must not change
+/// meanwhile. Errors: no_space, as system_error; busy (`cancelled` became true).
+Result<> copy_memory_file(const Path& from, const Path& to, const std::atomic<bool>& cancelled);
+
 /// The image at `directory` is there no more, and durably so; its bytes go with remove_memory_remnants(). Errors: as
 /// system_error.
 Result<> consume_memory_image(const Path& directory);
@@ -62,7 +69,9 @@ class MemoryImageWriter {
   static Result<MemoryImageWriter> begin(const Path& directory);
   ~MemoryImageWriter();
   MemoryImageWriter(MemoryImageWriter&& other) noexcept
-      : directory_(std::move(other.directory_)), unfinished_(std::exchange(other.unfinished_, Path())) {}
+      : directory_(std::move(other.directory_)),
+        unfinished_(std::exchange(other.unfinished_, Path())),
+        copied_(std::move(other.copied_)) {}
   MemoryImageWriter& operator=(MemoryImageWriter&&) = delete;
 
   /// Where Hypervisor::save() is to put the state.
@@ -70,13 +79,22 @@ class MemoryImageWriter {
   /// Copies the memory file, which must not change meanwhile, and makes everything durable. Errors: no_space, as
   /// system_error; busy (`cancelled` became true).
   Result<> copy(const Path& memory_file, const MemoryStamp& stamp, const std::atomic<bool>& cancelled);
-  /// Puts what copy() made in its place; takes a moment. Errors: as system_error.
+  /// copy() in two steps: the memory file, `bytes` long, may change after the first; the second makes all durable.
+  Result<> copy_ram(const Path& memory_file, std::uint64_t bytes, const std::atomic<bool>& cancelled);
+  Result<> finish(const MemoryStamp& stamp);
+  /// In place of copy(): the bytes of `image`, shared with it, as what goes with the instant `disk`. Errors: as
+  /// system_error.
+  Result<> link(const MemoryImage& image, std::string disk);
+  /// Puts what copy(), finish() or link() made in its place; takes a moment. Errors: as system_error.
   Result<> publish();
+  /// The same in another place than what begin() was told, on the same file system.
+  Result<> publish_as(Path directory);
 
  private:
   MemoryImageWriter(Path directory, Path unfinished)
       : directory_(std::move(directory)), unfinished_(std::move(unfinished)) {}
   Path directory_, unfinished_;
+  CopiedMemory copied_{};
 };
 
 }  // namespace sprite::vm

@@ -14,7 +14,8 @@ namespace sprite::wire {
 // This file is the only one that knows the fields twice: a field that is missing here fails a test (json_test.cpp).
 BOOST_DESCRIBE_STRUCT(UrlSettings, (), (auth, private_access))
 BOOST_DESCRIBE_STRUCT(SpriteConfig, (), (ram_mb, cpus, region, storage_gb))
-BOOST_DESCRIBE_STRUCT(CreateRequest, (), (name, url_settings, labels, runtime, config, environment, image, from))
+BOOST_DESCRIBE_STRUCT(CreateRequest, (),
+                      (name, url_settings, labels, runtime, config, environment, image, from, memory))
 BOOST_DESCRIBE_STRUCT(UpdateRequest, (), (url_settings, labels, clear_labels, sleep_after, sleep_deep_after, pinned))
 BOOST_DESCRIBE_STRUCT(Sprite, (),
                       (id, name, organization, url, url_settings, status, created_at, updated_at, last_running_at,
@@ -31,10 +32,11 @@ BOOST_DESCRIBE_STRUCT(Restarted, (), (sprite_name, machine_id, message))
 BOOST_DESCRIBE_STRUCT(Check, (), (sprite_name, sprite_id, status, reason, checked_at, elapsed))
 BOOST_DESCRIBE_STRUCT(Session, (), (id, command, workdir, created, last_activity, bytes_per_second, is_active, tty))
 BOOST_DESCRIBE_STRUCT(SessionList, (), (sessions, count))
-BOOST_DESCRIBE_STRUCT(CheckpointRequest, (), (comment))
-BOOST_DESCRIBE_STRUCT(Checkpoint, (), (id, create_time, comment, source_id, health, is_auto, crash_consistent, history))
+BOOST_DESCRIBE_STRUCT(CheckpointRequest, (), (comment, memory))
+BOOST_DESCRIBE_STRUCT(Checkpoint, (),
+                      (id, create_time, comment, source_id, health, is_auto, crash_consistent, memory, history))
 BOOST_DESCRIBE_STRUCT(Progress, (), (type, data, error, time, checkpoint_id))
-BOOST_DESCRIBE_STRUCT(ForkRequest, (), (name, checkpoint))
+BOOST_DESCRIBE_STRUCT(ForkRequest, (), (name, checkpoint, memory))
 BOOST_DESCRIBE_STRUCT(ExportRequest, (), (path))
 BOOST_DESCRIBE_STRUCT(ImportRequest, (), (path, name))
 BOOST_DESCRIBE_STRUCT(Usage, (),

@@ -30,6 +30,7 @@ struct CreateRequest {
   std::map<std::string, std::string> environment{};
   std::optional<std::string> image{};  ///< ours: image name or digest
   std::optional<std::string> from{};   ///< ours: "<sprite>" or "<sprite>@<checkpoint>", whose disk it begins with
+  std::optional<bool> memory{};        ///< ours, with `from`: and whose memory, programs and all
 };
 
 struct UpdateRequest {
@@ -121,6 +122,7 @@ struct SessionList {
 /// The body of `POST …/checkpoint`.
 struct CheckpointRequest {
   std::optional<std::string> comment{};
+  std::optional<bool> memory{};  ///< ours: the memory is kept as well, programs and all
 };
 
 /// "v<n>", "auto-<n>" (made by us, before a restore), or "Current": the disk as it is now, which is no checkpoint.
@@ -132,6 +134,7 @@ struct Checkpoint {
   std::optional<std::string> health{};
   std::optional<bool> is_auto{};
   std::optional<bool> crash_consistent{};             ///< ours: true if its disk is as after a loss of power
+  std::optional<bool> memory{};                       ///< ours: true if it has the memory as well
   std::optional<std::vector<std::string>> history{};  ///< source_id, that one's source_id, and so on
 };
 
@@ -147,6 +150,7 @@ struct Progress {
 struct ForkRequest {
   std::string name{};
   std::optional<std::string> checkpoint{};  ///< none: the disk as it is now
+  std::optional<bool> memory{};             ///< the memory as well, programs and all
 };
 
 /// The bodies of `POST …/export` and `POST /v1/import` (ours): a file on the daemon's machine.
@@ -166,7 +170,7 @@ struct Usage {
   std::uint64_t shared_bytes = 0;    ///< in files that it shares with its image or with forks
   std::uint64_t unsealed_bytes = 0;  ///< of these: not yet in packs
   std::uint64_t cached_bytes = 0;    ///< of local_bytes: in packs as well, kept because they are quick to read
-  std::uint64_t memory_bytes = 0;    ///< saved memory of one that sleeps on the disk
+  std::uint64_t memory_bytes = 0;    ///< in saved memory: of one that sleeps on the disk, of checkpoints
   std::uint64_t layers = 0, checkpoints = 0;
   std::optional<std::string> trouble{};  ///< what keeps it from being packed
 };

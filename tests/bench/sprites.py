@@ -9,6 +9,7 @@ import shutil
 import socket
 import statistics
 import subprocess
+import threading
 import time
 
 import virsh
@@ -210,6 +211,63 @@ def instant(report, world, options):
     world.run("daemon", "restart")
 
 
+class Ticks:
+    """A program in a sprite that says something every few milliseconds; how long it was silent is how long it stood still."""
+
+    def __init__(self, world, name):
+        program = "import time\nwhile True:\n  print(flush=True); time.sleep(0.005)"
+        self.client = subprocess.Popen([world.program, "exec", "-s", name, "--", "python3", "-c", program], env=world.environment,
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.heard = []
+        self.listener = threading.Thread(target=self._listen, daemon=True)
+        self.listener.start()
+        wait_for("the program ticks", lambda: len(self.heard) > 20)
+
+    def _listen(self):
+        while self.client.stdout.read1(65536):
+            self.heard.append(time.perf_counter())
+
+    def silence_since(self, begun):
+        """The longest one, in milliseconds."""
+        heard = [when for when in list(self.heard) if when >= begun - 1]
+        return max((after - before) * 1000 for before, after in zip(heard, heard[1:]) if after >= begun)
+
+    def close(self):
+        self.client.kill()
+        self.client.wait()
+
+
+def forks(report, world, options):
+    """A sprite in which a program runs is forked with its memory: until the clone answers, and how long the program stood still."""
+    world.configure("4GiB", 1)
+    world.run("daemon", "restart")
+    world.run("create", "--skip-console", "origin")
+    wait_for_template(world)
+    ticks = Ticks(world, "origin")
+    ready, silences, usual = [], [], []
+    with contextlib.closing(ticks):
+        for turn in range(options.forks + 1):
+            if turn > 0:
+                wait_for_blank(world, "wake")
+            begun = time.perf_counter()
+            time.sleep(0.5)
+            usual.append(ticks.silence_since(begun))
+            begun = time.perf_counter()
+            world.run("fork", "origin", "clone", "--memory")
+            world.run("exec", "-s", "clone", "--", "true")
+            ready.append((time.perf_counter() - begun) * 1000)
+            silences.append(ticks.silence_since(begun))
+            world.run("destroy", "--force", "-s", "clone")
+    without, ready = ready[:1], ready[1:]
+    report.section("Fork with memory, of a sprite in which a program runs", "how long the program is silent when nobody forks")
+    report.add(figure("fork --memory, to an exec's answer in the clone", "ms", ready, bar=at_most(600)))
+    report.add(figure("the same, the first time: no machine is kept ready", "ms", without))
+    report.add(figure("the source stands still", "ms", silences, usual, at_most(250)))
+    world.run("destroy", "--force", "-s", "origin")
+    world.configure("0B", 0)
+    world.run("daemon", "restart")
+
+
 def execs(report, world, name, options):
     inside = f"i=0; while [ $i -lt 200 ]; do /bin/true; i=$((i+1)); done"
     floor = milliseconds(lambda: world.run("exec", "-s", name, "--", "sh", "-c", inside)) / 200
@@ -399,6 +457,8 @@ def measure(report, top, build, work, runtime, options, chosen):
             instant(report, world, options)
         if "sleep" in chosen:
             sleeps(report, top, build, world, work, runtime, options)
+        if "forks" in chosen:
+            forks(report, world, options)
         if "sprites" not in chosen:
             return
         name = lives(report, world, top, work, options)

@@ -1,4 +1,4 @@
-# Sourced by the tests about sleep: what has to survive one in sprite 'box', and how wrong the guest's clock is.
+# Sourced by the tests about sleep and memory: what has to survive in sprite 'box', and how wrong the guest's clock is.
 
 # A program that knows a number which is nowhere but in its memory, holds an open file whose name is gone, and says so
 # when it is asked. Beside it a shell on a terminal, detached, which knows another number.
@@ -36,8 +36,8 @@ type_in() { # type_in WHAT COMMAND: what the shell prints for WHAT after COMMAND
   printed=$(sed -n "s/^<\(.*\)> at $time.*/\1/p" "$HOME/screen")
 }
 
-ask_program() {
-  sprite exec -s box -- sh -c 'rm -f /tmp/answer; touch /tmp/ask
+ask_program() { # ask_program [NAME]: also one that was made of box
+  sprite exec -s "${1:-box}" -- sh -c 'rm -f /tmp/answer; touch /tmp/ask
     for i in $(seq 100); do [ -e /tmp/answer ] && exec cat /tmp/answer; sleep 0.05; done; exit 9'
 }
 ask_terminal() {

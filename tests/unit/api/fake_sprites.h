@@ -76,7 +76,8 @@ class FakeSprites final : public Sprites {
     if (checkpoints_[name].size() >= checkpoints_max) co_return Error(Error::Kind::no_space, "too many", "delete some");
     co_return Result<>{};
   }
-  asio::awaitable<Result<Checkpointed>> checkpoint(std::string name, std::string comment) override {
+  asio::awaitable<Result<Checkpointed>> checkpoint(std::string name, wire::CheckpointRequest request) override {
+    const std::string comment = request.comment.value_or("");
     CO_TRY(get(name));
     if (comment == "full") co_return Error(Error::Kind::no_space, "no space is left", "remove a sprite");
     most_under_way = std::max(most_under_way, ++under_way);

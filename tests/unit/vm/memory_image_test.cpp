@@ -299,3 +299,56 @@ TEST_CASE("an image that is consumed is there no more") {
   REQUIRE(remove_memory_remnants(place.image()));
   CHECK_FALSE(std::filesystem::exists(place.image().string() + ".used"));
 }
+
+TEST_CASE("a linked image has the same memory for another instant, and outlives the first") {
+  const Place place;
+  write_image(place);
+  const Path second = place.directory / "second";
+  {
+    auto writer = MemoryImageWriter::begin(place.directory / "being-made");
+    REQUIRE(writer);
+    const auto first = open_memory_image(place.image());
+    REQUIRE(*first);
+    CHECK_FALSE((*first)->is_kept);
+    REQUIRE(writer->link(**first, "layer-2"));
+    CHECK_FALSE(*open_memory_image(second));
+    REQUIRE(writer->publish_as(second));
+  }
+  REQUIRE(consume_memory_image(place.image()));
+  REQUIRE(remove_memory_remnants(place.image()));
+  const auto linked = open_memory_image(second);
+  REQUIRE(*linked);
+  CHECK((*linked)->is_kept);
+  CHECK(difference((*linked)->stamp, stamp()) == "its disk was changed since");
+  REQUIRE(fill_memory(**linked, place.filled(), go_on));
+  CHECK(bytes_of(place.filled()) == bytes_of(place.memory_file()));
+}
+
+TEST_CASE("an image that is finished later holds the memory as it was when it was copied") {
+  const Place place;
+  auto writer = MemoryImageWriter::begin(place.image());
+  REQUIRE(writer);
+  REQUIRE(write_file_atomically(writer->state(), "the state of devices"));
+  REQUIRE(writer->copy_ram(place.memory_file(), memory_bytes, go_on));
+  const std::string before = bytes_of(place.memory_file());
+  flip_byte(place.memory_file(), 1 * MiB);
+  REQUIRE(writer->finish(stamp()));
+  REQUIRE(writer->publish());
+  const auto image = open_memory_image(place.image());
+  REQUIRE(*image);
+  REQUIRE(fill_memory(**image, place.filled(), go_on));
+  CHECK(bytes_of(place.filled()) == before);
+}
+
+TEST_CASE("memory goes from one memory file to another, without its zeros") {
+  const Place place;
+  const Fd empty = *open_file(place.filled(), O_RDWR | O_CREAT);
+  REQUIRE(::ftruncate(empty.get(), memory_bytes) == 0);
+  REQUIRE(copy_memory_file(place.memory_file(), place.filled(), go_on));
+  CHECK(bytes_of(place.filled()) == bytes_of(place.memory_file()));
+  CHECK(::lseek(empty.get(), 0, SEEK_DATA) == 1 * MiB);
+  const std::atomic<bool> cancelled = true;
+  const auto given_up = copy_memory_file(place.memory_file(), place.filled(), cancelled);
+  REQUIRE_FALSE(given_up);
+  CHECK(given_up.error().kind == Error::Kind::busy);
+}
