@@ -254,6 +254,10 @@ asio::awaitable<Result<>> VirtualMachine::configure(wire::Configure configuratio
   if (!configuration.entropy.empty()) {
     CO_TRY(add_entropy(configuration.entropy));
   }
+  if (configuration.sprite_id.empty()) {
+    configuration_.reset();
+    co_return Result<>{};
+  }
   if (!configuration_ || configuration_->sprite_id != configuration.sprite_id) {
     CO_TRY(renew_boot_id());
   }
@@ -280,7 +284,7 @@ asio::awaitable<Result<>> VirtualMachine::identify(std::shared_ptr<SpawnerClient
 }
 
 asio::awaitable<void> VirtualMachine::make_host_keys(std::shared_ptr<SpawnerClient> spawner) {
-  if (!lacks_host_keys()) co_return;
+  if (configuration_->machine_id.empty() || !lacks_host_keys()) co_return;
   std::vector<std::string> quickest{"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", host_key};
   co_await run_inside(spawner, std::move(quickest));
   std::vector<std::string> others{"ssh-keygen", "-A"};  // an RSA key takes seconds

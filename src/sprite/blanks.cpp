@@ -19,7 +19,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::chrono::seconds idle_limit = 5min, watch_step = 5s;
-constexpr auto rehearsal_limit = 10s;
+constexpr auto rehearsal_limit = 30s;               // of each step, in the background of a machine that may be busy
 constexpr std::uint64_t reserve_bytes = 512 * MiB;  // besides what a blank itself takes
 
 /// What the kernel thinks that programs can still have.
@@ -129,11 +129,15 @@ asio::awaitable<Result<>> Blanks::rehearse(std::shared_ptr<Blank> blank) {
   auto closed = [](Error) {};
   CO_TRY_LET(const auto link, co_await connect_channel(host_.executor(), host_.vm_dir(id) / "channel.sock", refuse,
                                                        closed, rehearsal_limit));
-  const wire::Configure nobody = host_.new_identity("sprite-" + id, "blank");
+  wire::Configure identity = host_.new_identity("sprite-" + id, "");
+  identity.machine_id.clear();  // it leaves no trace on the disk
   CO_TRY_LET(Stream first, link->open());
-  CO_TRY(co_await agent_client::configure(std::move(first), nobody, rehearsal_limit));
+  CO_TRY(co_await agent_client::configure(std::move(first), identity, rehearsal_limit));
   CO_TRY_LET(Stream second, link->open());
   CO_TRY(co_await agent_client::run_program(std::move(second), "true", rehearsal_limit));
+  const wire::Configure nobody;
+  CO_TRY_LET(Stream third, link->open());
+  CO_TRY(co_await agent_client::configure(std::move(third), nobody, rehearsal_limit));
   auto pause = [id](vm::Hypervisor& hypervisor) { return hypervisor.pause(id); };
   CO_TRY(co_await host_.with_hypervisor("pausing a machine", pause, rehearsal_limit));
   auto cut = [blank]() -> Result<> {
@@ -164,11 +168,6 @@ asio::awaitable<void> Blanks::discard_oldest(Pool& pool) {
 
 asio::awaitable<Result<>> Blanks::keep_ready(std::shared_ptr<const Template> of, BlankFor what) {
   last_use_ = std::chrono::steady_clock::now();
-  if (!watched_) {
-    watched_ = true;
-    auto ignored = [](std::exception_ptr) {};
-    asio::co_spawn(host_.executor(), watch(), ignored);
-  }
   Pool& pool = this->pool(what);
   const std::size_t wanted = host_.options().blanks_max;
   while (!closing_ && !pool.waiting.empty() && pool.waiting.size() == wanted &&
@@ -176,13 +175,22 @@ asio::awaitable<Result<>> Blanks::keep_ready(std::shared_ptr<const Template> of,
     co_await discard_oldest(pool);  // of what was used before
   }
   while (!closing_ && pool.size() < wanted && !memory_is_short(of->memory.ram_data_bytes)) {
+    const std::size_t given_up = times_given_up_;
     ++pool.being_made;
     auto made = co_await make(of, what);
+    const bool wanted_still = given_up == times_given_up_;
+    if (made && !wanted_still) co_await discard(*std::move(made));
     --pool.being_made;
+    if (!wanted_still) break;
     if (!made) co_return std::move(made).error();
     log::info("machine {} waits for the next {}", vm::short_id(made->vm_id),
               what == BlankFor::start ? "start" : "wake");
     pool.waiting.push_back(*std::move(made));
+    if (!watched_) {
+      watched_ = true;
+      auto ignored = [](std::exception_ptr) {};
+      asio::co_spawn(host_.executor(), watch(), ignored);
+    }
   }
   co_return Result<>{};
 }
@@ -193,15 +201,17 @@ asio::awaitable<void> Blanks::watch() {
     co_await pause_for(watch_step);
     const bool unused = std::chrono::steady_clock::now() - last_use_ > idle_limit;
     if (unused || memory_is_short(0)) co_await give_up();
-  } while (!closing_ && for_starts_.size() + for_wakes_.size() > 0);
+  } while (!closing_ && for_starts_.waiting.size() + for_wakes_.waiting.size() > 0);
   watched_ = false;
 }
 
 asio::awaitable<bool> Blanks::give_up() {
-  const bool had_some = for_starts_.waiting.size() + for_wakes_.waiting.size() > 0;
+  ++times_given_up_;
+  const bool had_some = for_starts_.size() + for_wakes_.size() > 0;
   for (Pool* pool : {&for_starts_, &for_wakes_}) {
     while (!pool->waiting.empty()) co_await discard_oldest(*pool);
   }
+  while (!closing_ && for_starts_.being_made + for_wakes_.being_made > 0) co_await pause_for(20ms);
   co_return had_some;
 }
 

@@ -48,7 +48,7 @@ class Blanks {
   /// Keeps as many ready as the settings say, until they have not been used for some minutes. Errors: as take(), and
   /// corrupt (the template's state).
   asio::awaitable<Result<>> keep_ready(std::shared_ptr<const Template> of, BlankFor what);
-  /// Ends those that wait; whether there were any.
+  /// Ends those that wait, and those that are being made to wait; whether there were any.
   asio::awaitable<bool> give_up();
   /// The VM ended by itself.
   asio::awaitable<void> ended(std::string vm_id);
@@ -74,6 +74,7 @@ class Blanks {
 
   Host& host_;
   Pool for_starts_, for_wakes_;
+  std::size_t times_given_up_ = 0;
   bool watched_ = false;
   std::chrono::steady_clock::time_point last_use_{};
   std::atomic<bool> closing_ = false;

@@ -224,7 +224,7 @@ struct DiskCheck {
 
 /// Told to the agent before anyone may enter (`POST /host/configure`).
 struct Configure {
-  std::string sprite_id{}, sprite_name{}, sprite_url{};
+  std::string sprite_id{}, sprite_name{}, sprite_url{};  ///< No id: it is nobody's again, and nobody may enter.
   std::string hostname{};
   std::int64_t realtime_ns = 0;                      ///< Unix time
   std::string entropy{};                             ///< 64 random bytes in hex
