@@ -89,9 +89,9 @@ Result<Depth> depth_of(const std::string& text) {
 
 Answer sleep(Exchange& exchange, Sprites& sprites) {
   CO_TRY_LET(const Depth depth, depth_of(exchange.query("depth").value_or("paused")));
-  const bool force = exchange.query("force").value_or("") == "true";
-  const IfInUse if_in_use = force ? IfInUse::stand_still : IfInUse::refuse;
-  CO_TRY_LET(const wire::Sprite sprite, co_await sprites.sleep(exchange.parameter("name"), depth, if_in_use));
+  const IfInUse if_in_use = exchange.query("force") == "true" ? IfInUse::stand_still : IfInUse::refuse;
+  const Wait wait = exchange.query("wait") == "true" ? Wait::yes : Wait::no;
+  CO_TRY_LET(const wire::Sprite sprite, co_await sprites.sleep(exchange.parameter("name"), depth, if_in_use, wait));
   co_return as_json(200, wire::to_json(sprite));
 }
 

@@ -1,4 +1,5 @@
 // sprite start, stop, restart, sleep, wake, pin, unpin, destroy, logs
+#include <boost/json/value_from.hpp>
 #include <chrono>
 #include <thread>
 
@@ -18,6 +19,7 @@ constexpr Deed starting{"/start", "starting", "is running"}, stopping{"/stop", "
     restarting{"/restart", "restarting", "is running again"}, waking{"/wake", "waking", "is awake: it is running"},
     pausing{"/sleep?depth=paused", "pausing", "sleeps: it is warm"},
     saving{"/sleep?depth=disk", "saving", "sleeps: it is warm, its memory on the disk"},
+    saved{"/sleep?depth=disk&wait=true", "saving", "sleeps: its memory is on the disk"},
     ending{"/sleep?depth=cold", "stopping", "has stopped: it is cold"};
 
 Result<int> act(Context& context, const Deed& deed, const std::string& given, std::string_view query = "") {
@@ -30,6 +32,40 @@ Result<int> act(Context& context, const Deed& deed, const std::string& given, st
     context.terminal.print_line(body);
   else
     context.terminal.note("sprite '" + name + "' " + std::string(deed.done));
+  return 0;
+}
+
+struct SleepOptions {
+  std::string name;
+  bool deep = false, cold = false, force = false, all = false, wait = false;
+
+  std::string query() const { return force && !cold ? "&force=true" : ""; }
+};
+
+/// All that are awake, and with --deep also those that are only paused. All of them begin before one is waited for; one
+/// that fails keeps nobody else.
+Result<int> put_all_to_sleep(Context& context, const SleepOptions& options, const Deed& deed) {
+  TRY_LET(const std::vector<wire::Sprite> sprites, list_sprites(context));
+  TRY_LET(const Client* api, context.api());
+  std::vector<std::string> asleep;
+  std::optional<Error> failure;
+  for (const bool waits : {false, true}) {
+    if (waits && !options.wait) break;
+    for (const wire::Sprite& each : sprites) {
+      const bool wanted = each.status == "running" || (each.status == "warm" && (options.deep || options.cold));
+      if (!wanted) continue;
+      context.terminal.progress(std::string(deed.doing) + " '" + each.name + "'…");
+      const auto done = api->call(
+          "POST", sprite_path(each.name, std::string(deed.route) + options.query() + (waits ? "&wait=true" : "")));
+      if (!done && done.error().kind != Error::Kind::not_found && !failure) failure = done.error();
+      if (done && waits == options.wait) asleep.push_back(each.name);
+    }
+  }
+  if (context.globals.json)
+    print_json(context.terminal, {{"asleep", boost::json::value_from(asleep)}});
+  else
+    for (const std::string& name : asleep) context.terminal.note("sprite '" + name + "' " + std::string(deed.done));
+  if (failure) return *failure;
   return 0;
 }
 
@@ -134,20 +170,23 @@ Action pin(Syntax& syntax) { return pinning(syntax, true); }
 Action unpin(Syntax& syntax) { return pinning(syntax, false); }
 
 Action sleep(Syntax& syntax) {
-  struct Options {
-    std::string name;
-    bool deep = false, cold = false, force = false;
-  };
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SleepOptions>();
   syntax.positional("NAME", options->name, "The sprite", Presence::optional);
   syntax.flag("--deep", options->deep, "Memory goes to the disk; programs go on after it all the same");
   syntax.flag("--cold", options->cold, "Only the disk stays, as with `sprite stop`");
   syntax.flag("-f,--force", options->force, "Even where a command or console is open: it stands still until a wake");
+  syntax.flag("--all", options->all, "All sprites that are awake");
+  syntax.flag("--wait", options->wait, "With --deep: return when memory is on the disk");
   return [options](Context& context) -> Result<int> {
     if (options->deep && options->cold)
       return Error{Error::Kind::invalid, "--deep and --cold exclude each other", "sprite help sleep", {}};
+    if (options->all && !options->name.empty())
+      return Error{Error::Kind::invalid, "--all and a name exclude each other", "sprite help sleep", {}};
+    if (options->wait && !options->deep)
+      return Error{Error::Kind::invalid, "only --deep has anything to wait for", "sprite sleep --deep --wait", {}};
     const Deed& deed = options->cold ? ending : options->deep ? saving : pausing;
-    return act(context, deed, options->name, options->force && !options->cold ? "&force=true" : "");
+    if (options->all) return put_all_to_sleep(context, *options, deed);
+    return act(context, options->wait ? saved : deed, options->name, options->query());
   };
 }
 

@@ -108,6 +108,7 @@ SpritesOptions sprites_options(const settings::Settings& settings, std::uint16_t
   options.default_vcpus = settings.sprite_vcpus;
   options.template_budget_bytes = settings.template_budget_bytes;
   options.blanks_max = settings.blanks_max;
+  options.memory_reserve_bytes = settings.memory_reserve_bytes;
   options.sleep_after = settings.sleep_after;
   options.sleep_deep_after = settings.sleep_deep_after;
   options.sleep_timer_floor = settings.sleep_timer_floor;

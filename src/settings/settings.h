@@ -24,6 +24,7 @@ struct Settings {
   unsigned sprite_vcpus = 0;
   std::uint64_t template_budget_bytes = 0;  ///< 0: no templates.
   unsigned blanks_max = 0;
+  std::uint64_t memory_reserve_bytes = 0;
   SleepTime sleep_after{}, sleep_deep_after{}, sleep_timer_floor{};
   std::uint16_t api_port = 0;  ///< 0: any free one.
   std::string hypervisor_uri;  ///< Empty: libvirt inside the daemon.

@@ -1,15 +1,13 @@
 #include "sprite/blanks.h"
 
-#include <sys/statvfs.h>
-
 #include <algorithm>
 #include <future>
 
 #include "base/log.h"
-#include "base/text.h"
 #include "sprite/agent_client.h"
 #include "sprite/connect_channel.h"
 #include "sprite/hidden_vms.h"
+#include "sprite/memory_pressure.h"
 #include "sprite/on_pool.h"
 #include "vm/machine_files.h"
 
@@ -22,23 +20,11 @@ constexpr std::chrono::seconds idle_limit = 5min, watch_step = 5s;
 constexpr auto rehearsal_limit = 30s;               // of each step, in the background of a machine that may be busy
 constexpr std::uint64_t reserve_bytes = 512 * MiB;  // besides what a blank itself takes
 
-/// What the kernel thinks that programs can still have.
-std::uint64_t available_memory() {
-  const auto text = read_file("/proc/meminfo", 64 * KiB);
-  const std::string_view name = "MemAvailable:";
-  const std::size_t at = text ? text->find(name) : std::string::npos;
-  return at == std::string::npos ? 0 : std::strtoull(text->c_str() + at + name.size(), nullptr, 10) * KiB;
-}
-
-std::uint64_t room_in(const Path& directory) {
-  struct statvfs space {};
-  return ::statvfs(directory.c_str(), &space) == 0 ? std::uint64_t{space.f_bavail} * space.f_frsize : 0;
-}
-
 }  // namespace
 
 bool Blanks::memory_is_short(std::uint64_t bytes) const {
-  return std::min(available_memory(), room_in(host_.options().memory_dir)) < bytes + reserve_bytes;
+  const FreeMemory free = free_memory(host_.options().memory_dir);
+  return std::min(free.host_bytes, free.directory_bytes) < bytes + reserve_bytes;
 }
 
 Result<> Blank::fork_disk(const Path& folder, store::FillDatabase rows) const {

@@ -7,6 +7,7 @@
 #include <boost/asio/post.hpp>
 
 #include "base/directory.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "sprite/hidden_vms.h"
@@ -112,6 +113,7 @@ Result<> Fleet::open() {
     if (auto self = weak.lock())
       asio::co_spawn(executor, self->machine_ended(std::move(id), std::move(reason)), [self](std::exception_ptr) {});
   });
+  watch_clock();
   pack_upkeep_.emplace(host_.packs(), volumes(), report_collected);
   asio::co_spawn(host_.executor(), go_on_with_machines(), [self = shared_from_this()](std::exception_ptr) {});
   return {};
@@ -134,6 +136,8 @@ void Fleet::log_change(const Entry& entry, Phase before) const {
 
 void Fleet::enter(Entry& entry, Phase phase, std::string detail) {
   const Phase before = std::exchange(entry.phase, phase);
+  if (phase != Phase::paused) entry.stands_still = false;
+  if (entry.machine.on()) watch_memory();
   entry.detail = std::move(detail);
   log_change(entry, before);
   if (phase == Phase::running || before == Phase::running || before == Phase::stopping) note_running(entry);
@@ -259,6 +263,7 @@ Result<> Fleet::make_folder(const Record& record, const MakeDisk& make_disk) {
     TRY(make_disk(unfinished, [&](meta::Database& database) { return save_record(database, record); }));
     if (::rename(unfinished.c_str(), host_.sprite_dir(record.id).c_str()) != 0)
       return system_error("cannot name the new sprite's folder");
+    failpoint(Failpoint::create_named);
     return sync_directory(host_.sprites_dir());
   }();
   if (!made) (void)remove_tree(unfinished);
@@ -313,6 +318,7 @@ asio::awaitable<Result<>> Fleet::begin_by_itself(EntryPtr entry, std::string fro
   const Turns::Turn start = co_await starts_.take();
   std::optional<Blank> blank;
   if (made) blank = co_await take_blank(entry);
+  failpoint(Failpoint::create_taken);
   if (from.empty()) {
     auto make = [this, entry, blank] {
       return make_folder(entry->record, [&](const Path& folder, store::FillDatabase rows) {
@@ -398,7 +404,9 @@ asio::awaitable<Result<>> Fleet::bring_down(EntryPtr entry) {
   if (entry->phase == Phase::destroyed) co_return no_such_sprite(entry->record.name);
   if (entry->phase == Phase::asleep) co_return co_await leave_sleep(entry);
   if (!entry->machine.on() && !entry->lacks_disk) co_return Result<>{};
-  (void)co_await rouse(entry);  // one that does not answer is ended all the same
+  if (entry->phase == Phase::paused) {
+    (void)co_await resume(entry, Room::regardless);  // one that does not answer is ended all the same
+  }
   enter(*entry, Phase::stopping);
   auto down = co_await entry->machine.shut_down();
   if (down) {
@@ -553,6 +561,8 @@ wire::DaemonStatus Fleet::daemon_status() const {
 }
 
 void Fleet::close() {
+  clock_.reset();
+  stalls_.reset();
   for (const auto& [name, entry] : entries_) cancel(*entry);
   pack_upkeep_.reset();
   templates_.close();

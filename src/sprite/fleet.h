@@ -13,9 +13,11 @@
 #include <string>
 #include <thread>
 
+#include "sprite/clock_watch.h"
 #include "sprite/host.h"
 #include "sprite/idle.h"
 #include "sprite/machine.h"
+#include "sprite/memory_pressure.h"
 #include "sprite/record.h"
 #include "sprite/sprites.h"
 #include "sprite/turns.h"
@@ -30,6 +32,9 @@ Error no_such_sprite(const std::string& name);
 /// paused: the VM is there and stands still. asleep: its memory is saved on the disk.
 enum class Phase { creating, found, stopped, starting, running, pausing, paused, asleep, stopping, destroyed };
 
+/// Whether a paused machine goes on only where there is room for what it may still take.
+enum class Room { needed, regardless };
+
 struct Entry : std::enable_shared_from_this<Entry> {
   Entry(Host& host, Record its_record)
       : record(std::move(its_record)), alarm(host.executor()), waker(host.executor()), machine(host, record) {}
@@ -42,10 +47,13 @@ struct Entry : std::enable_shared_from_this<Entry> {
   bool lacks_disk = false;            ///< An earlier daemon's machine may wait for its disk, which we could not serve.
   std::shared_ptr<Saving> saving;     ///< Paused, and on its way to being asleep.
   Use use;
-  asio::steady_timer alarm;    ///< When it is to sleep deeper by itself.
-  asio::system_timer waker;    ///< When it is to wake for a timer of its own.
-  bool timer_on_disk = false;  ///< The record on the disk may name a timer.
-  bool waking = false;         ///< Somebody wrote to it while it was paused.
+  asio::steady_timer alarm;              ///< When it is to sleep deeper by itself.
+  asio::system_timer waker;              ///< When it is to wake for a timer of its own.
+  bool timer_on_disk = false;            ///< The record on the disk may name a timer.
+  bool waking = false;                   ///< Somebody wrote to it while it was paused.
+  bool stands_still = false;             ///< Paused by us, since memory is short: it goes on by itself.
+  std::uint64_t memory_taken_bytes = 0;  ///< When memory was last looked at,
+  std::uint64_t memory_grown_bytes = 0;  ///< and since the look before.
   Turns turns;
   Machine machine;
 };
@@ -66,7 +74,7 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   asio::awaitable<Result<wire::Sprite>> start(std::string name) override;
   asio::awaitable<Result<wire::Sprite>> stop(std::string name) override;
   asio::awaitable<Result<wire::Sprite>> restart(std::string name) override;
-  asio::awaitable<Result<wire::Sprite>> sleep(std::string name, Depth depth, IfInUse if_in_use) override;
+  asio::awaitable<Result<wire::Sprite>> sleep(std::string name, Depth depth, IfInUse if_in_use, Wait wait) override;
   std::string going_on(const std::string& name) const override;
   asio::awaitable<Result<>> check_room_for_checkpoint(std::string name) override;
   asio::awaitable<Result<Checkpointed>> checkpoint(std::string name, wire::CheckpointRequest request) override;
@@ -151,17 +159,21 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
 
   void describe_sleep(const Entry& entry, wire::Sprite& shown) const;
 
+  /// Takes its turn for that.
+  asio::awaitable<Result<>> fall_asleep(EntryPtr entry, Depth depth, IfInUse if_in_use);
+
   // The caller of these has the entry's turn.
   asio::awaitable<Result<>> bring_up(EntryPtr entry);
   asio::awaitable<Result<Woken>> wake_from_disk(EntryPtr entry);
   asio::awaitable<std::optional<Blank>> take_blank(EntryPtr entry);
   asio::awaitable<Result<>> save_record_of(EntryPtr entry);
-  /// Has others make room in memory for the sprite, as far as they can: blanks go, then those that nobody uses sleep on
-  /// the disk, the longest idle first.
-  asio::awaitable<void> make_room(EntryPtr entry);
+  /// Has others make room in memory while that `lacks`, as far as they can: blanks go, then those that nobody uses
+  /// sleep on the disk, the longest idle first. `why` is told of each.
+  asio::awaitable<void> make_room(std::function<bool()> lacks, std::string why, std::vector<EntryPtr> except);
+  asio::awaitable<void> make_room_for(EntryPtr entry);
   bool lacks_room(const Entry& entry) const;
   asio::awaitable<EntryPtr> longest_idle(std::vector<EntryPtr> except);
-  asio::awaitable<bool> put_on_disk_for(EntryPtr victim, EntryPtr entry);
+  asio::awaitable<bool> put_on_disk(EntryPtr victim, std::string why);
   asio::awaitable<Result<>> start_machine(EntryPtr entry, std::optional<Blank> blank, DiskOf disk,
                                           std::string note = "");
   asio::awaitable<Result<>> boot(EntryPtr entry);
@@ -169,7 +181,8 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   asio::awaitable<Result<>> check_unused(EntryPtr entry);
   asio::awaitable<Result<>> pause(EntryPtr entry);
   asio::awaitable<Result<>> send_to_disk(EntryPtr entry);
-  asio::awaitable<std::optional<Result<>>> resume(EntryPtr entry);
+  /// Nothing if the machine is gone. Errors: no_space (memory is short: it stays paused), unavailable.
+  asio::awaitable<std::optional<Result<>>> resume(EntryPtr entry, Room room = Room::needed);
   void cancel(Entry& entry);
   /// Before the disk becomes another: a paused sprite goes on; saved memory, which is of the disk as it is, goes.
   asio::awaitable<Result<>> leave_sleep(EntryPtr entry);
@@ -179,11 +192,33 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
 
   /// Copies the memory of a sprite that falls asleep; without its turn but at the end.
   asio::awaitable<void> save_behind(EntryPtr entry, std::shared_ptr<Saving> saving);
+  /// Waits for that; whether its memory is on the disk then.
+  asio::awaitable<bool> has_been_saved(EntryPtr entry);
   EntryPtr sprite_in(const std::string& vm_id) const;
   asio::awaitable<void> prepare_for_next(TemplateKind kind, BlankFor what);
   asio::awaitable<void> go_on_with_machines();
   asio::awaitable<void> go_on_with(EntryPtr entry, bool there);
   asio::awaitable<void> machine_ended(std::string id, std::string reason);
+
+  // Memory that runs short while machines run: fleet_pressure.cpp.
+  enum class Until { enough, one_has_gone };
+  void watch_memory();
+  void set_memory_timer(std::chrono::milliseconds time);
+  void look_at_memory();
+  /// What the machine may still take, and what all those that run may.
+  std::uint64_t growth_of(const Entry& entry) const;
+  std::uint64_t growth_of_machines() const;
+  bool memory_is_short() const;
+  bool has_room_to_go_on(const Entry& entry) const;
+  void stop_growers(const FreeMemory& free, std::vector<EntryPtr> growing);
+  asio::awaitable<void> stand_still(EntryPtr entry, std::string why);
+  void let_one_go_on();
+  void relieve_memory(Until until);
+  asio::awaitable<Result<>> find_room_to_go_on(EntryPtr entry);
+
+  // The host's clock: fleet_clock.cpp.
+  void watch_clock();
+  void clock_jumped(ClockWatch::Offset jump);
 
   Host host_;
   /// Machines that start at once: more of them would all be slow.
@@ -197,6 +232,11 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   std::uint64_t next_watcher_ = 0;
   std::string started_at_;
   std::optional<std::chrono::steady_clock::time_point> measured_;  ///< When disks were.
+  asio::steady_timer memory_timer_{host_.executor()};
+  std::unique_ptr<ClockWatch> clock_;
+  std::unique_ptr<StallWatch> stalls_;  ///< While memory is watched.
+  bool relieving_ = false;
+  std::chrono::steady_clock::time_point relieve_again_{};
 };
 
 }  // namespace sprite

@@ -137,7 +137,8 @@ asio::awaitable<void> Fleet::go_on_with(EntryPtr entry, bool there) {
     co_return;
   }
   if (state && *state == vm::State::paused) {
-    enter(*entry, Phase::paused);
+    entry->stands_still = entry->machine.stands_still();
+    enter(*entry, Phase::paused, entry->stands_still ? "stands still: memory was short" : "");
     co_return;
   }
   if (auto adopted = co_await entry->machine.adopt(); adopted) {

@@ -19,7 +19,8 @@ using Clock = std::chrono::steady_clock;
 
 Wakefulness wakefulness_of(const Entry& entry) {
   if (entry.phase == Phase::running) return Wakefulness::awake;
-  return entry.phase == Phase::paused && !entry.saving ? Wakefulness::paused : Wakefulness::other;
+  const bool sleeps = entry.phase == Phase::paused && !entry.saving && !entry.stands_still;
+  return sleeps ? Wakefulness::paused : Wakefulness::other;
 }
 
 /// The sprite's own time, else the one of the settings. (What is in a record was checked before it came there.)

@@ -96,7 +96,7 @@ asio::awaitable<Result<Blank>> Fleet::take_empty_blank(EntryPtr entry, std::uint
   std::optional<Blank> waiting;
   if (of && of->disk->size_bytes() == disk_bytes) waiting = blanks_.take_waiting(of, BlankFor::wake);
   if (waiting) co_return co_await blanks_.empty(*std::move(waiting));
-  co_await make_room(entry);
+  co_await make_room_for(entry);
   co_return co_await blanks_.make_empty(kind, disk_bytes);
 }
 

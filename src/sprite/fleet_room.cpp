@@ -2,7 +2,6 @@
 // for want of a page. Where a start lacks room, those that nobody uses make it: blanks, then idle sprites, whose memory
 // goes to the disk, the longest idle first. One that is pinned, has a connection open or works is left alone.
 #include "base/log.h"
-#include "sprite/connect_channel.h"
 #include "sprite/fleet.h"
 #include "vm/machine_files.h"
 
@@ -12,7 +11,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto surely_idle = 3s;  // the agent looks every two seconds what programs do
-constexpr std::chrono::milliseconds saving_limit = 60s, saving_step = 20ms;
 
 }  // namespace
 
@@ -21,15 +19,21 @@ bool Fleet::lacks_room(const Entry& entry) const {
   return room && room->left_bytes() < entry.record.memory_bytes;
 }
 
-asio::awaitable<void> Fleet::make_room(EntryPtr entry) {
-  std::vector<EntryPtr> except{entry};  // and those that could not make any
-  while (lacks_room(*entry)) {
+asio::awaitable<void> Fleet::make_room_for(EntryPtr entry) {
+  std::function<bool()> lacks = [this, entry] { return lacks_room(*entry); };
+  std::string why = "to make room for '" + entry->record.name + "'";
+  std::vector<EntryPtr> except{std::move(entry)};
+  co_await make_room(std::move(lacks), std::move(why), std::move(except));
+}
+
+asio::awaitable<void> Fleet::make_room(std::function<bool()> lacks, std::string why, std::vector<EntryPtr> except) {
+  while (lacks()) {
     const bool gave_up = co_await blanks_.give_up();
     if (gave_up) continue;
     const EntryPtr victim = co_await longest_idle(except);
     if (!victim) co_return;
-    const bool made = co_await put_on_disk_for(victim, entry);
-    if (!made) except.push_back(victim);
+    const bool made = co_await put_on_disk(victim, why);
+    if (!made) except.push_back(victim);  // it could not make any
   }
 }
 
@@ -37,7 +41,7 @@ asio::awaitable<void> Fleet::make_room(EntryPtr entry) {
 asio::awaitable<Fleet::EntryPtr> Fleet::longest_idle(std::vector<EntryPtr> except) {
   std::vector<EntryPtr> paused, running;
   for (const auto& [name, entry] : entries_) {
-    if (std::ranges::find(except, entry) != except.end() || entry->use.connections > 0 ||
+    if (std::ranges::find(except, entry) != except.end() || entry->use.connections > 0 || entry->stands_still ||
         sleep_rules(entry->record).pinned)
       continue;
     if (entry->phase == Phase::paused) paused.push_back(entry);
@@ -53,7 +57,7 @@ asio::awaitable<Fleet::EntryPtr> Fleet::longest_idle(std::vector<EntryPtr> excep
 }
 
 /// Whether its memory is free now.
-asio::awaitable<bool> Fleet::put_on_disk_for(EntryPtr victim, EntryPtr entry) {
+asio::awaitable<bool> Fleet::put_on_disk(EntryPtr victim, std::string why) {
   {
     const auto turn = victim->turns.try_take();
     if (!turn || victim->use.connections > 0) co_return false;
@@ -62,15 +66,12 @@ asio::awaitable<bool> Fleet::put_on_disk_for(EntryPtr victim, EntryPtr entry) {
     if (done && victim->phase != Phase::paused) co_return false;
     if (done) done = co_await send_to_disk(victim);
     if (!done) {
-      log::warning("'{}' cannot make room for '{}': {}", victim->record.name, entry->record.name,
-                   log::one_line(done.error()));
+      log::warning("'{}' cannot be put on the disk {}: {}", victim->record.name, why, log::one_line(done.error()));
       co_return false;
     }
   }
-  const auto deadline = std::chrono::steady_clock::now() + saving_limit;
-  while (victim->saving && std::chrono::steady_clock::now() < deadline) co_await pause_for(saving_step);
+  (void)co_await has_been_saved(victim);
   if (victim->phase != Phase::asleep) co_return false;
-  const std::string why = "to make room for '" + entry->record.name + "'";
   log::info("'{}' sleeps on the disk {}", victim->record.name, why);
   enter(*victim, Phase::asleep, "asleep, memory on disk: " + why);
   co_return true;

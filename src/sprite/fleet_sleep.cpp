@@ -13,6 +13,9 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::chrono::milliseconds ending_limit = 1s, ending_step = 20ms;
+constexpr std::chrono::seconds saving_limit = 60s;
+constexpr std::chrono::milliseconds saving_step = 20ms;
+constexpr std::uint64_t slowest_disk_bytes_per_s = 20 * MiB;
 
 }  // namespace
 
@@ -34,9 +37,20 @@ asio::awaitable<Result<>> Fleet::check_unused(EntryPtr entry) {
                    " open: commands, consoles or files on their way"});
 }
 
-asio::awaitable<Result<wire::Sprite>> Fleet::sleep(std::string name, Depth depth, IfInUse if_in_use) {
-  CO_TRY_LET(const Claim claimed, co_await claim(name, "pausing"));
-  const EntryPtr entry = claimed.entry;
+asio::awaitable<Result<wire::Sprite>> Fleet::sleep(std::string name, Depth depth, IfInUse if_in_use, Wait wait) {
+  CO_TRY_LET(const EntryPtr entry, find(name));
+  auto done = co_await fall_asleep(entry, depth, if_in_use);
+  if (done && depth == Depth::disk && wait == Wait::yes) {
+    const bool saved = co_await has_been_saved(entry);
+    if (!saved) done = Error(Error::Kind::unavailable, "it is not on the disk", "", {to_wire(*entry).detail});
+  }
+  if (!done) co_return std::move(done).error().within("cannot put sprite '" + name + "' to sleep");
+  co_return to_wire(*entry);
+}
+
+asio::awaitable<Result<>> Fleet::fall_asleep(EntryPtr entry, Depth depth, IfInUse if_in_use) {
+  const Turns::Turn turn = co_await entry->turns.take("pausing");
+  if (entry->phase == Phase::destroyed) co_return no_such_sprite(entry->record.name);
   Result<> done;
   if (depth == Depth::cold) {
     done = co_await bring_down(entry);
@@ -45,12 +59,22 @@ asio::awaitable<Result<wire::Sprite>> Fleet::sleep(std::string name, Depth depth
     if (done) done = co_await pause(entry);
     if (done && depth == Depth::disk) done = co_await send_to_disk(entry);
   }
-  if (!done) co_return std::move(done).error().within("cannot put sprite '" + name + "' to sleep");
-  co_return to_wire(*entry);
+  co_return done;
+}
+
+/// One that has no machine, or is awake again, is not on its way either.
+asio::awaitable<bool> Fleet::has_been_saved(EntryPtr entry) {
+  const auto limit = saving_limit + std::chrono::seconds(entry->record.memory_bytes / slowest_disk_bytes_per_s);
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  while (entry->saving && std::chrono::steady_clock::now() < deadline) co_await pause_for(saving_step);
+  co_return !entry->machine.on();
 }
 
 asio::awaitable<Result<>> Fleet::pause(EntryPtr entry) {
-  if (entry->phase == Phase::paused) co_return Result<>{};
+  if (entry->phase == Phase::paused) {
+    if (std::exchange(entry->stands_still, false)) enter(*entry, Phase::paused);  // it does not go on by itself now
+    co_return Result<>{};
+  }
   const std::string detail = entry->detail;
   enter(*entry, Phase::pausing);
   auto paused = co_await note_timer(entry);
@@ -67,6 +91,7 @@ asio::awaitable<Result<>> Fleet::pause(EntryPtr entry) {
 asio::awaitable<Result<>> Fleet::send_to_disk(EntryPtr entry) {
   if (entry->saving) co_return Result<>{};
   CO_TRY_LET(entry->saving, co_await entry->machine.begin_saving());
+  entry->stands_still = false;
   enter(*entry, Phase::paused, "paused; its memory is being saved");
   asio::co_spawn(host_.executor(), save_behind(entry, entry->saving),
                  [self = shared_from_this()](std::exception_ptr) {});
@@ -87,8 +112,11 @@ asio::awaitable<void> Fleet::save_behind(EntryPtr entry, std::shared_ptr<Saving>
   }
 }
 
-/// Nothing if the machine is gone.
-asio::awaitable<std::optional<Result<>>> Fleet::resume(EntryPtr entry) {
+asio::awaitable<std::optional<Result<>>> Fleet::resume(EntryPtr entry, Room room) {
+  if (room == Room::needed) {
+    auto found = co_await find_room_to_go_on(entry);
+    if (!found) co_return std::optional<Result<>>(std::move(found));
+  }
   cancel(*entry);
   auto resumed = co_await entry->machine.resume();
   if (resumed) {

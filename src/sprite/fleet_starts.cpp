@@ -21,7 +21,7 @@ asio::awaitable<std::optional<Blank>> Fleet::take_blank(EntryPtr entry) {
   const auto of = co_await templates_.find(kind_of(entry->record));
   if (!of) co_return std::nullopt;
   auto waiting = blanks_.take_waiting(of, BlankFor::start);
-  if (!waiting) co_await make_room(entry);
+  if (!waiting) co_await make_room_for(entry);
   Result<Blank> blank = Error{};
   if (waiting) {
     blank = *std::move(waiting);
@@ -65,7 +65,7 @@ asio::awaitable<Result<>> Fleet::start_machine(EntryPtr entry, std::optional<Bla
 }
 
 asio::awaitable<Result<>> Fleet::boot(EntryPtr entry) {
-  co_await make_room(entry);
+  co_await make_room_for(entry);
   co_return co_await entry->machine.power_on();
 }
 
@@ -86,7 +86,7 @@ asio::awaitable<Result<Woken>> Fleet::wake_from_disk(EntryPtr entry) {
     entry->record.vm_id = blank->vm_id;
     saved = co_await save_record_of(entry);
   } else {
-    co_await make_room(entry);
+    co_await make_room_for(entry);
   }
   Result<Woken> woken = saved ? Result<Woken>() : Result<Woken>(saved.error());
   if (saved) {

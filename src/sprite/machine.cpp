@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "base/failpoint.h"
 #include "base/text.h"
 #include "sprite/agent_client.h"
 #include "sprite/checkpoints.h"
@@ -171,17 +172,23 @@ asio::awaitable<Result<>> Machine::go_on_from(Blank blank, DiskOf disk, Path sta
     return {};
   };
   CO_TRY(co_await on_pool(host_.pool(), bind));
+  failpoint(Failpoint::begin_bound);
   auto load = [id = vm_id(), of, rehearsed, state](vm::Hypervisor& hypervisor) -> Result<> {
     if (!rehearsed) TRY(hypervisor.load(id, state));
     return hypervisor.resume(id);
   };
   CO_TRY(co_await host_.with_hypervisor("loading the memory", load, clone_limit));
+  failpoint(Failpoint::begin_loaded);
   CO_TRY(co_await connect_agent(clone_limit));
   if (scratch_) {
     CO_TRY(co_await exchange_scratch());
+    failpoint(Failpoint::begin_exchanged);
   }
   CO_TRY(co_await configure_agent(clone_limit));
-  co_return hidden_vms::hand_over(host_, vm_id());
+  failpoint(Failpoint::begin_told);
+  CO_TRY(hidden_vms::hand_over(host_, vm_id()));
+  failpoint(Failpoint::begin_shown);
+  co_return Result<>{};
 }
 
 /// As a restore does: what the template had mounted goes, and the sprite's own disk takes its place.
@@ -235,6 +242,7 @@ asio::awaitable<Result<>> Machine::wait_until_absent(std::chrono::milliseconds l
 asio::awaitable<Result<>> Machine::cut_power() {
   auto destroy = [id = vm_id()](vm::Hypervisor& hypervisor) { return hypervisor.destroy(id); };
   CO_TRY(co_await host_.with_hypervisor("ending the machine", destroy));
+  failpoint(Failpoint::vm_ended);
   co_await let_go();
   co_return Result<>{};
 }

@@ -131,8 +131,14 @@ class Machine {
   /// Programs and processors stand still, RAM stays; nothing of the disk is under way. Errors: unavailable (they do
   /// not).
   asio::awaitable<Result<>> pause(IfSilent if_silent = IfSilent::go_ahead);
+  /// Processors stand still at once, whatever programs are at; stands_still() until it is resumed. Errors: unavailable.
+  asio::awaitable<Result<>> stand_still();
+  /// Also of an earlier daemon. Blocks for a moment.
+  bool stands_still() const;
   /// A paused VM goes on, whoever paused it: its clock is set, then programs go on. Errors: unavailable.
   asio::awaitable<Result<>> resume();
+  /// The guest's clock is set to the host's, and programs that were held go on. Errors: unavailable.
+  asio::awaitable<Result<>> greet();
   /// Writes what a paused VM consists of beside its RAM; the copy of that is to follow. Errors: no_space, unavailable.
   asio::awaitable<Result<std::shared_ptr<Saving>>> begin_saving();
   /// Copies a paused VM's RAM; what it made counts once it is published. Takes no turn: it may be cancelled. Errors:
@@ -200,11 +206,11 @@ class Machine {
   asio::awaitable<Result<store::Checkpoint>> restore_volume(std::int64_t checkpoint);
   asio::awaitable<Result<>> start_vm();
   Path checkpoint_memories() const { return host_.sprite_dir(record_.id) / "checkpoints"; }
+  Path standing_mark() const { return host_.vm_dir(vm_id()) / "stands-still"; }
   /// As far as it is known without the hypervisor and the disk.
   Result<vm::MemoryStamp> stamp() const;
   asio::awaitable<Result<>> answers_within(std::chrono::milliseconds limit);
   asio::awaitable<Result<>> hold();
-  asio::awaitable<Result<>> greet();
   asio::awaitable<Result<>> renew();
   asio::awaitable<Result<>> connect_agent(std::chrono::milliseconds limit);
   asio::awaitable<Result<>> go_on_from(Blank blank, DiskOf disk, Path state);

@@ -10,6 +10,7 @@
 #include <future>
 
 #include "base/directory.h"
+#include "base/failpoint.h"
 #include "sprite/agent_client.h"
 #include "sprite/hidden_vms.h"
 #include "sprite/machine.h"
@@ -80,12 +81,17 @@ struct Wake {
     } else {
       TRY(start(hypervisor, image));
     }
+    failpoint(Failpoint::wake_filled);
     TRY(hypervisor.load(spec.id, image.state()));
+    failpoint(Failpoint::wake_loaded);
     // As long as it is saved, a VM that stands still is taken for one that never ran.
     if (into_blank) TRY(hidden_vms::hand_over(host, spec.id));
     if (*given_up) return Error{Error::Kind::busy, "the wake was given up"};
     TRY(vm::consume_memory_image(memory));
-    return hypervisor.resume(spec.id);
+    failpoint(Failpoint::wake_used_up);
+    TRY(hypervisor.resume(spec.id));
+    failpoint(Failpoint::wake_running);
+    return {};
   }
 
   Result<> start(vm::Hypervisor& hypervisor, const vm::MemoryImage& image) const {
@@ -124,10 +130,12 @@ asio::awaitable<Result<>> Machine::hold() {
 
 asio::awaitable<Result<>> Machine::pause(IfSilent if_silent) {
   auto paused = co_await hold();
+  failpoint(Failpoint::sleep_held);
   if (paused || if_silent == IfSilent::go_ahead) {
     auto pause = [id = vm_id()](vm::Hypervisor& hypervisor) { return hypervisor.pause(id); };
     paused = co_await host_.with_hypervisor("pausing the machine", pause, pause_limit);
   }
+  failpoint(Failpoint::sleep_stopped);
   if (paused) co_return paused;
   if (auto stream = open_stream()) {
     (void)co_await agent_client::go_on(*std::move(stream), go_on_limit);
@@ -135,8 +143,22 @@ asio::awaitable<Result<>> Machine::pause(IfSilent if_silent) {
   co_return paused;
 }
 
+asio::awaitable<Result<>> Machine::stand_still() {
+  auto stand = [id = vm_id(), mark = standing_mark()](vm::Hypervisor& hypervisor) -> Result<> {
+    TRY(open_file(mark, O_WRONLY | O_CREAT));
+    return hypervisor.pause(id);
+  };
+  co_return co_await host_.with_hypervisor("pausing the machine", stand, pause_limit);
+}
+
+bool Machine::stands_still() const { return ::access(standing_mark().c_str(), F_OK) == 0; }
+
 asio::awaitable<Result<>> Machine::resume() {
-  auto resume = [id = vm_id()](vm::Hypervisor& hypervisor) { return hypervisor.resume(id); };
+  auto resume = [id = vm_id(), mark = standing_mark()](vm::Hypervisor& hypervisor) -> Result<> {
+    TRY(hypervisor.resume(id));
+    ::unlink(mark.c_str());
+    return {};
+  };
   CO_TRY(co_await host_.with_hypervisor("resuming the machine", resume));
   co_return co_await greet();
 }
@@ -213,7 +235,9 @@ asio::awaitable<Result<std::shared_ptr<Saving>>> Machine::begin_saving() {
                stamp = std::move(stamp)](vm::Hypervisor& hypervisor) mutable -> Result<> {
     stamp.machine = hypervisor.compatibility(spec);
     TRY(save_paused(hypervisor, spec.id, saving->writer.state()));
+    failpoint(Failpoint::sleep_saved);
     TRY_LET(stamp.disk, volume->mark_instant());  // nothing was written since
+    failpoint(Failpoint::sleep_cut);
     saving->stamp = std::move(stamp);
     return {};
   };
@@ -227,8 +251,10 @@ asio::awaitable<Result<>> Machine::copy_memory(std::shared_ptr<Saving> saving) {
 }
 
 asio::awaitable<Result<>> Machine::finish_saving(std::shared_ptr<Saving> saving) {
+  failpoint(Failpoint::sleep_copied);
   auto publish = [saving] { return saving->writer.publish(); };
   CO_TRY(co_await on_pool(host_.pool(), publish));
+  failpoint(Failpoint::sleep_published);
   auto ended = co_await cut_power();
   if (ended) co_return ended;
   const bool gone = co_await has_ended();
@@ -349,6 +375,7 @@ asio::awaitable<Result<Woken>> Machine::wake(std::optional<Blank> blank) {
       (void)co_await cut_power();
       woken = Woken{Woken::From::refused, "its agent did not answer: " + greeted.error().what};
     }
+    failpoint(Failpoint::wake_greeted);
   } else if (!woken) {
     (void)co_await cut_power();  // the first failure is the one to tell
   }

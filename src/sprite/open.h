@@ -21,6 +21,7 @@ struct SpritesOptions {
   unsigned default_vcpus = 0;
   std::uint64_t template_budget_bytes = 0;  ///< 0: no templates
   unsigned blanks_max = 0;
+  std::uint64_t memory_reserve_bytes = 0;       ///< what stays free of memory_dir, and of the host's memory
   SleepTime sleep_after{}, sleep_deep_after{};  ///< of sprites that have no times of their own
   SleepTime
       sleep_timer_floor{};     ///< how soon after a sprite fell asleep it wakes for a timer of its own at the earliest

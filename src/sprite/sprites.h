@@ -18,6 +18,9 @@ namespace sprite {
 
 namespace asio = boost::asio;
 
+/// Whether to return only when it is over.
+enum class Wait { no, yes };
+
 /// How deep a sprite sleeps: its processors stand still; its memory is on the disk; there is only its disk.
 enum class Depth { paused, disk, cold };
 /// What becomes of whoever waits for a program through an open connection while it sleeps.
@@ -71,9 +74,10 @@ class Sprites {
   virtual asio::awaitable<Result<wire::Sprite>> stop(std::string name) = 0;
   virtual asio::awaitable<Result<wire::Sprite>> restart(std::string name) = 0;
   /// The sprite sleeps at least so deep, until something touches it. Programs go on then, but after `cold`, which is
-  /// stop(). On its way to the disk it may still be woken at once. One that has no VM is left as it is. Errors:
-  /// not_found, busy (a connection is open, and it is to be refused then), no_space, unavailable.
-  virtual asio::awaitable<Result<wire::Sprite>> sleep(std::string name, Depth depth, IfInUse if_in_use) = 0;
+  /// stop(). On its way to the disk, which may be waited for, it may still be woken at once. One that has no VM is
+  /// left as it is. Errors: not_found, busy (a connection is open, and it is to be refused then), no_space,
+  /// unavailable.
+  virtual asio::awaitable<Result<wire::Sprite>> sleep(std::string name, Depth depth, IfInUse if_in_use, Wait wait) = 0;
   /// What an action on the sprite would wait for now: "restore"; empty if for nothing, or there is no such sprite.
   virtual std::string going_on(const std::string& name) const = 0;
 

@@ -1,6 +1,6 @@
 #include "store/collector.h"
 
-#include "store/failpoint.h"
+#include "base/failpoint.h"
 #include "store/repacker.h"
 
 namespace sprite::store {

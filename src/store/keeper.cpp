@@ -7,7 +7,7 @@
 #include <set>
 #include <thread>
 
-#include "store/failpoint.h"
+#include "base/failpoint.h"
 #include "store/new_volume.h"
 #include "store/sealer.h"
 

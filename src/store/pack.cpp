@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/failpoint.h"
 #include "base/handle.h"
-#include "store/failpoint.h"
 
 namespace sprite::store {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "store/failpoint.h"
+#include "base/failpoint.h"
 #include "store/pack_sink.h"
 
 namespace sprite::store {

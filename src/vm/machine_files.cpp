@@ -152,6 +152,11 @@ Result<> check_spec(const MachineSpec& spec) {
   return {};
 }
 
+std::uint64_t memory_taken(const Path& memory_file) {
+  struct stat info {};
+  return ::lstat(memory_file.c_str(), &info) == 0 ? static_cast<std::uint64_t>(info.st_blocks) * 512 : 0;
+}
+
 Result<MemoryRoom> memory_room(const Path& directory, const Path& except) {
   struct statvfs space {};
   if (::statvfs(directory.c_str(), &space) != 0) {
@@ -174,9 +179,7 @@ Result<MemoryRoom> memory_room(const Path& directory, const Path& except) {
 Result<> make_memory_file(const Path& path, std::uint64_t bytes, Content content) {
   const Path directory = path.parent_path();
   TRY_LET(const MemoryRoom room, memory_room(directory, path));
-  struct stat present {};
-  const bool kept = content == Content::kept && ::lstat(path.c_str(), &present) == 0;
-  const std::uint64_t taken = kept ? static_cast<std::uint64_t>(present.st_blocks) * 512 : 0;
+  const std::uint64_t taken = content == Content::kept ? memory_taken(path) : 0;
   if (room.left_bytes() + taken < bytes)
     return Error{
         Error::Kind::no_space,

@@ -71,6 +71,9 @@ struct MemoryRoom {
 /// Without counting the file `except`. Errors: as system_error (not_found: no such directory).
 Result<MemoryRoom> memory_room(const Path& directory, const Path& except);
 
+/// What a memory file takes of its file system; nothing if there is none.
+std::uint64_t memory_taken(const Path& memory_file);
+
 /// Whether a memory file that is there already keeps what it holds.
 enum class Content { none, kept };
 

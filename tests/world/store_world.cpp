@@ -22,9 +22,9 @@
 #include <random>
 #include <set>
 
+#include "base/failpoint.h"
 #include "store/checkpoint_disk.h"
 #include "store/collector.h"
-#include "store/failpoint.h"
 #include "store/volume.h"
 #include "support/temporary_directory.h"
 #include "world/crashing_disk.h"
@@ -378,7 +378,7 @@ void crash_at(Failpoint point) {
   std::uint64_t crash_at_change = random() % (last ? 1 : 300) + 1;
   if (!last && random() % 2 == 0) {
     constexpr int enough_operations = 40;  // to come there, mostly
-    appointment = {static_cast<Failpoint>(random() % static_cast<std::uint64_t>(Failpoint::count)), random() % 2};
+    appointment = {static_cast<Failpoint>(random() % disk_failpoints), random() % 2};
     crash_at_change = 0;
     operations = std::max(operations, enough_operations);
     on_failpoint(crash_at);
@@ -435,7 +435,7 @@ std::optional<Operation> follow(World& world, Crash before, const std::optional<
 struct Tally {
   std::uint64_t operations = 0, ends = 0, kills = 0, power_losses = 0, in_an_operation = 0, in_open = 0,
                 packs_rewritten = 0;
-  std::array<std::uint64_t, static_cast<std::size_t>(Failpoint::count)> at_failpoint{};
+  std::array<std::uint64_t, disk_failpoints> at_failpoint{};
 };
 
 /// Empty if all went well, else what did not.

@@ -64,7 +64,7 @@ class FakeSprites final : public Sprites {
   asio::awaitable<Result<wire::Sprite>> restart(std::string name) override {
     return become(std::move(name), "running");
   }
-  asio::awaitable<Result<wire::Sprite>> sleep(std::string name, Depth depth, IfInUse if_in_use) override {
+  asio::awaitable<Result<wire::Sprite>> sleep(std::string name, Depth depth, IfInUse if_in_use, Wait) override {
     if (name == "used" && depth != Depth::cold && if_in_use == IfInUse::refuse) {
       co_return Error(Error::Kind::busy, "sprite '" + name + "' is in use");
     }
