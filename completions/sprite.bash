@@ -23,7 +23,7 @@ _sprite() {
     'start') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'stop') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'restart') words='-s --sprite -o --org --json --no-color -h --help' ;;
-    'sleep') words='-s --sprite -o --org --json --no-color -h --help --deep --cold -f --force' ;;
+    'sleep') words='-s --sprite -o --org --json --no-color -h --help --deep --cold -f --force --all --wait' ;;
     'wake') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'pin') words='-s --sprite -o --org --json --no-color -h --help' ;;
     'unpin') words='-s --sprite -o --org --json --no-color -h --help' ;;
