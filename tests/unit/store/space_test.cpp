@@ -4,8 +4,8 @@
 #include <random>
 #include <thread>
 
+#include "base/failpoint.h"
 #include "store/checkpoint_disk.h"
-#include "store/failpoint.h"
 #include "store/pack_upkeep.h"
 #include "unit/store/place.h"
 
