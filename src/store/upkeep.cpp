@@ -46,7 +46,7 @@ void Upkeep::run() {
   while (!ending_) {
     nudged_ = false;
     hold.unlock();
-    auto done = work();
+    auto done = caught([&] { return work(); });
     hold.lock();
     failure_ = done ? std::nullopt : std::optional(std::move(done).error());
     pause = failure_ ? std::min<std::chrono::seconds>(pause * 2, retry_last) : retry_first;
@@ -70,15 +70,17 @@ Result<> Upkeep::cut() {
 Result<> Upkeep::work() {
   TRY(cut());
   TRY(keeper_.prepare());
-  bool changed = false;
   for (bool more = true; more && !ending();) {
     // Folding first: what a newer layer overwrote need not be sealed.
     TRY_LET(const bool folded, keeper_.fold(policy_.layers_max));
     TRY_LET(const bool sealed, keeper_.seal());
     more = folded || sealed;
-    changed |= more;
+    hidden_due_ |= more;
   }
-  if (changed && !ending()) TRY(keeper_.give_back_hidden(policy_.hidden_bytes_max));
+  if (hidden_due_ && !ending()) {
+    TRY(keeper_.give_back_hidden(policy_.hidden_bytes_max));
+    hidden_due_ = false;
+  }
   return give_back();
 }
 

@@ -36,6 +36,7 @@ class Upkeep {
   std::mutex mutex_;
   std::condition_variable wake_;
   bool nudged_ = true, ending_ = false;
+  bool hidden_due_ = true;  ///< on its thread: layers changed, or an earlier process may not have come to it
   std::optional<Error> failure_;
   std::thread thread_;
 };
