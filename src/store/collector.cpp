@@ -47,6 +47,7 @@ Result<std::vector<PackLiveness>> remove_spent(PackStore& packs, const std::vect
 Result<std::vector<PackLiveness>> remove_spent_alone(PackStore& packs, const Volumes& volumes,
                                                      const CollectPolicy& policy, Collected& collected) {
   const std::unique_lock alone(packs.naming());
+  TRY(packs.remove_unfinished(policy.age_min));
   TRY(packs.tell_moved());
   TRY_LET(const std::vector<Path> directories, volumes());
   return remove_spent(packs, directories, policy, collected);
@@ -73,7 +74,10 @@ Result<Collected> collect_packs(PackStore& packs, const Volumes& volumes, const 
   TRY_LET(const auto sparse, remove_spent_alone(packs, volumes, policy, collected));
   if (sparse.empty()) return collected;
   auto emptied = repack_shared(packs, volumes, sparse, policy.sparse_percent);
-  if (!emptied && emptied.error().kind == Error::Kind::no_space) return collected;  // another time: it needs some first
+  if (!emptied && emptied.error().kind == Error::Kind::no_space) {
+    collected.postponed = true;  // it needs some space first
+    return collected;
+  }
   TRY(emptied);
   collected.packs_rewritten = *emptied;
   if (collected.packs_rewritten > 0) TRY(remove_spent_alone(packs, volumes, policy, collected));

@@ -20,6 +20,7 @@ struct Collected {
   std::size_t packs_needed = 0, packs_removed = 0;
   std::uint64_t bytes_needed = 0, bytes_removed = 0;
   std::size_t packs_rewritten = 0;  ///< of which little was needed; counted among those removed, too
+  bool postponed = false;           ///< sparse packs stay until there is space to rewrite them
 };
 
 /// Lists the directory of every volume on this host, half-made ones included.

@@ -17,6 +17,7 @@ namespace {
 constexpr std::string_view magic = "SPRPACK\n";
 constexpr std::uint32_t version = 1;
 constexpr std::size_t header_bytes = 16;
+constexpr std::string_view unfinished_end = ".tmp";
 constexpr std::size_t open_packs_max = 64;
 constexpr std::size_t name_digits = 2 * sizeof(PackName);
 
@@ -40,7 +41,7 @@ std::optional<PackName> parse_name(std::string_view digits) {
 
 /// Makes `path` hold `bytes`: it gets its name when they are durable.
 Result<> write_under_name(const Path& path, ByteView bytes) {
-  const Path unfinished = path.string() + "." + random_uuid() + ".tmp";
+  const Path unfinished = path.string() + "." + random_uuid() + std::string(unfinished_end);
   auto written = [&]() -> Result<> {
     TRY_LET(const Fd file, open_file(unfinished, O_WRONLY | O_CREAT | O_EXCL));
     TRY(pwrite_all(file.get(), bytes, 0));
@@ -185,6 +186,24 @@ Result<> PackStore::for_each(
   }
   if (failed && failed != std::errc::no_such_file_or_directory)
     return system_error("cannot list '" + directory_.string() + "'", failed.value());
+  return {};
+}
+
+Result<> PackStore::remove_unfinished(std::chrono::seconds age_min) {
+  std::error_code failed;
+  std::vector<Path> found;
+  for (std::filesystem::recursive_directory_iterator each(directory_, failed), end; !failed && each != end;
+       each.increment(failed)) {
+    const std::string name = each->path().filename().string();
+    struct stat info {};
+    if (parse_name(name.substr(0, name_digits)) && name.ends_with(unfinished_end) &&
+        ::stat(each->path().c_str(), &info) == 0 && std::chrono::seconds(::time(nullptr) - info.st_mtime) >= age_min)
+      found.push_back(each->path());
+  }
+  if (failed && failed != std::errc::no_such_file_or_directory)
+    return system_error("cannot list '" + directory_.string() + "'", failed.value());
+  for (const Path& path : found)
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return system_error("cannot remove '" + path.string() + "'");
   return {};
 }
 

@@ -72,6 +72,9 @@ class PackStore {
   Result<> for_each(
       const std::function<Result<>(const PackName&, std::uint64_t bytes, std::chrono::seconds age)>& visit);
   Result<> remove(const PackName& pack);
+  /// Removes what writers who were killed left, if it is `age_min` old. The caller holds naming() alone. Errors:
+  /// unavailable.
+  Result<> remove_unfinished(std::chrono::seconds age_min);
 
   /// Held shared from before packs are put until a volume names them, and alone by the collector.
   std::shared_mutex& naming() { return naming_; }

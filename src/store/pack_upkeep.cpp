@@ -48,11 +48,14 @@ bool PackUpkeep::is_time() {
 
 void PackUpkeep::collect() {
   const std::uint64_t spent = packs_.spent_bytes();
-  const auto collected = collect_packs(packs_, volumes_);
+  const auto collected = caught([&] { return collect_packs(packs_, volumes_); });
   report_(collected);
-  if (!collected) looks_to_wait_ = policy_.failed_looks;
+  if (!collected || collected->postponed) {
+    looks_to_wait_ = policy_.failed_looks;
+    return;
+  }
   // One run moves so much at most: the next may find more.
-  if (collected && collected->packs_rewritten == 0) packs_.forget_spent(spent);
+  if (collected->packs_rewritten == 0) packs_.forget_spent(spent);
 }
 
 }  // namespace sprite::store

@@ -13,7 +13,7 @@ struct PackUpkeepPolicy {
   std::uint64_t spent_bytes_max = 128 * MiB;  ///< about so much may lie there unneeded
   std::chrono::milliseconds look_every{8000};
   unsigned busy_looks_max = 60;  ///< it waits while packs are stored or given up, but not for longer
-  unsigned failed_looks = 60;    ///< between a collection that failed and the next
+  unsigned failed_looks = 60;    ///< between a collection that failed, or found no space, and the next
 };
 
 class PackUpkeep {

@@ -190,7 +190,7 @@ class Player {
   void give_back();
   void settle_pending(const Operation& pending);
   std::set<std::int64_t> checkpoint_numbers();
-  void collect();
+  Collected collect();
 
   const Place& place_;
   World& world_;
@@ -328,16 +328,23 @@ void Player::give_back() {
   compare_checkpoints();
 }
 
-void Player::collect() {
+Collected Player::collect() {
   std::vector<Path> volumes{place_.volume()};
   for (const auto& [name, ignored] : world_.forks) volumes.push_back(place_.fork(name));
   const Collected collected = must(
       collect_packs(*packs_, [&] { return Result<std::vector<Path>>(volumes); }, {.sparse_percent = 80}), "collect");
   shared->packs_rewritten += collected.packs_rewritten;
+  return collected;
 }
 
 void Player::look_at_everything() {
-  collect();
+  const std::size_t needed = collect().packs_needed;
+  std::size_t files_of_packs = 0;
+  std::error_code no_packs_yet;
+  for (const auto& each : std::filesystem::recursive_directory_iterator(place_.packs(), no_packs_yet))
+    files_of_packs += each.is_regular_file() ? 1 : 0;
+  if (files_of_packs != needed)
+    fail("there are " + std::to_string(files_of_packs) + " files for " + std::to_string(needed) + " packs");
   const auto expect = [&](Volume& volume, const std::vector<Value>& wanted, const std::string& what) {
     if (content(volume, 0, wanted) != wanted) fail(what + " is wrong");
   };

@@ -167,6 +167,43 @@ TEST_CASE("packs that only a layer nobody reads through names are collected") {
   CHECK(read(*volume, at) == noise(3));
 }
 
+TEST_CASE("what the writer of a pack left who was killed is collected") {
+  const Place place;
+  const auto volume = place.open();
+  REQUIRE(volume->write(at, noise(1)));
+  seal_all(*volume);
+  std::vector<Path> folders;
+  for (const auto& each : std::filesystem::directory_iterator(place.folder / "packs")) folders.push_back(each.path());
+  REQUIRE(!folders.empty());
+  const Path unfinished = folders.front() / (std::string(64, 'a') + ".some-writer.tmp");
+  const Path not_ours = folders.front() / "note.tmp";
+  for (const Path& each : {unfinished, not_ours}) REQUIRE(open_file(each, O_WRONLY | O_CREAT));
+  REQUIRE(collect_packs(*place.packs, volumes_of(place), {.age_min = 1h}));
+  CHECK(std::filesystem::exists(unfinished));  // somebody may still be at it
+  REQUIRE(collect_packs(*place.packs, volumes_of(place)));
+  CHECK_FALSE(std::filesystem::exists(unfinished));
+  CHECK(std::filesystem::exists(not_ours));
+  CHECK(read(*volume, at) == noise(1));
+}
+
+TEST_CASE("what a library throws in a collection is reported, and the thread goes on") {
+  const Place place;
+  std::atomic<int> failures = 0, calls = 0;
+  {
+    const PackUpkeep upkeep(
+        *place.packs,
+        [&]() -> Result<std::vector<Path>> {
+          if (calls++ == 0) throw std::runtime_error("no memory");
+          return std::vector{place.directory()};
+        },
+        [&](const Result<Collected>& collected) { failures += !collected; },
+        {.spent_bytes_max = MiB, .look_every = 5ms, .failed_looks = 1});
+    for (int i = 0; i < 500 && calls < 2; ++i) std::this_thread::sleep_for(10ms);
+  }
+  CHECK(calls == 2);
+  CHECK(failures == 1);
+}
+
 TEST_CASE("packs are collected by themselves when much of them is spent, and nobody is busy") {
   const Place place;
   const auto volume = place.open();
