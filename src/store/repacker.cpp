@@ -1,5 +1,7 @@
 #include "store/repacker.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "base/failpoint.h"
@@ -131,7 +133,7 @@ std::set<PackName> worth_moving(std::vector<PackLiveness> sparse, const NodesAbo
 }
 
 /// Makes a volume's layers name what their roots became. Those that changed meanwhile stay.
-Result<> exchange_roots(const Path& directory, const Mover& mover) {
+Result<> exchange_roots_of_volume(const Path& directory, const Mover& mover) {
   TRY_LET(Catalogue catalogue, Catalogue::open(directory));
   TRY_LET(meta::Transaction transaction, catalogue.begin());
   TRY_LET(const auto layers, catalogue.layers());
@@ -143,6 +145,13 @@ Result<> exchange_roots(const Path& directory, const Mover& mover) {
     changed = true;
   }
   return changed ? std::move(transaction).commit() : Result<>();
+}
+
+/// The same; a volume that was destroyed or got another name meanwhile is left out, and keeps the packs it names.
+Result<> exchange_roots(const Path& directory, const Mover& mover) {
+  auto exchanged = exchange_roots_of_volume(directory, mover);
+  const bool gone = ::access((directory / "volume.db").c_str(), F_OK) != 0 && errno == ENOENT;
+  return gone ? Result<>() : exchanged;
 }
 
 }  // namespace
