@@ -5,6 +5,10 @@
 /// files that nothing names any more are removed. A crash before the transaction leaves files without a row, a crash
 /// behind it may too: remove_orphans() at the next open takes both.
 ///
+/// Without a transaction, states of sealed layers go back to absent where newer layers hide what packs have, too: over
+/// the layers of a chain from the oldest to the newest, each durable before the next, so that one that lacks a block
+/// never lets an older one's bytes through.
+///
 /// After a transaction whose commit failed, what volume.db says is unknown until it is read again: no further change is
 /// made.
 ///

@@ -1,5 +1,7 @@
 #pragma once
-/// Layer: an immutable layer of a volume, as reads see it: which blocks it holds, and the file with their bytes.
+/// Layer: a layer of a volume that is not written any more, as reads see it: which blocks it holds, and the file with
+/// their bytes. What it reads as with those below never changes, but its states may: it takes over blocks of the layer
+/// below (absorb), and once sealed forgets blocks that packs have (forget).
 #include <memory>
 
 #include "store/mapping.h"
