@@ -85,7 +85,7 @@ TEST_CASE("a run is never empty while its first block changes") {
     }
   });
   std::uint64_t empty = 0;
-  for (int i = 0; i < 2'000'000; ++i) empty += states.run(0, 40).count == 0;
+  for (int i = 0; i < 30'000'000; ++i) empty += states.run(0, 40).count == 0;
   stop = true;
   changing.join();
   CHECK(empty == 0);
