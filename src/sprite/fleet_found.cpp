@@ -155,7 +155,7 @@ asio::awaitable<void> Fleet::machine_ended(std::string id, std::string reason) {
     co_return;
   }
   const Turns::Turn turn = co_await entry->turns.take();
-  if (!entry->machine.on()) co_return;  // we ended it ourselves
+  if (!entry->machine.on() || entry->machine.vm_id() != id) co_return;  // we ended it, or it is in another by now
   auto look = [id](vm::Hypervisor& machines) { return machines.state(id); };
   const auto state = co_await host_.with_hypervisor("looking at the machine", look);
   if (!state || *state != vm::State::absent) co_return;  // started again meanwhile
