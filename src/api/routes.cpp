@@ -9,6 +9,7 @@
 #include "api/checkpoints.h"
 #include "api/forward.h"
 #include "api/list.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "wire/json.h"
 
@@ -165,6 +166,10 @@ Answer check(Exchange& exchange, Sprites& sprites) {
   }
   if (const auto able = sprites.startable(sprite.name); !able && !check.reason)
     check.reason = able.error().what + (able.error().hint.empty() ? "" : "; try: " + able.error().hint);
+  if (!check.reason && sprites.going_on(sprite.name).empty()) {
+    const auto usage = co_await sprites.usage(sprite.name);  // which opens its disk
+    if (!usage) check.reason = "its disk cannot be opened: " + log::one_line(usage.error());
+  }
   if (check.reason) check.status = "unhealthy";
   check.elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   co_return as_json(200, wire::to_json(check));

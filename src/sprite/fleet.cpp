@@ -73,6 +73,14 @@ Result<> check_labels(const std::vector<std::string>& labels) {
   return Error{Error::Kind::invalid, "a label is one line of text, without control characters"};
 }
 
+Result<> check_environment(const std::map<std::string, std::string>& environment) {
+  for (const auto& [name, value] : environment)
+    if (name.empty() || name.find_first_of(std::string_view("=\0", 2)) != std::string::npos ||
+        value.find('\0') != std::string::npos)
+      return Error{Error::Kind::invalid, "a variable of the environment has a name, without '=', and no zero byte"};
+  return {};
+}
+
 void report_collected(const Result<store::Collected>& collected) {
   if (!collected)
     log::warning("cannot collect what no sprite needs: {}", log::one_line(collected.error()));
@@ -230,6 +238,7 @@ Result<Record> Fleet::new_record(const wire::CreateRequest& request) const {
                  {}};
   TRY_LET(const image::Image image, host_.images().find(request.image.value_or(host_.options().default_image)));
   TRY(check_labels(request.labels));
+  TRY(check_environment(request.environment));
   Record record;
   record.id = "sprite-" + random_uuid();
   record.name = request.name;

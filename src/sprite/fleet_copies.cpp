@@ -119,7 +119,10 @@ asio::awaitable<Result<wire::Sprite>> Fleet::import_from(wire::ImportRequest req
   const std::string doing = "cannot import '" + request.path + "'";
   auto read = [path = request.path]() -> Result<Record> {
     TRY_LET(const store::PortableHeader header, store::read_portable_header(path));
-    return record_from_json(header.description);
+    TRY_LET(Record record, record_from_json(header.description));
+    for (const auto& time : {record.sleep_after, record.sleep_deep_after})
+      if (time) TRY(parse_sleep_time(*time));
+    return record;
   };
   auto exported = co_await on_pool(host_.pool(), read);
   if (!exported) co_return std::move(exported).error().within(doing);

@@ -13,6 +13,8 @@
 namespace sprite::store {
 namespace {
 
+constexpr std::uint64_t look_bytes = 64 * MiB;
+
 bool is_zero(ByteView bytes) {
   return std::ranges::all_of(bytes, [](std::byte each) { return each == std::byte{0}; });
 }
@@ -43,13 +45,21 @@ Result<> give_name(const Path& part, const Path& path) {
   return {};
 }
 
-/// How many whole chunks from `offset` on read as zeros, as far as one look tells.
-Result<std::uint64_t> zero_chunks(Volume& volume, std::uint64_t offset) {
-  const std::uint64_t rest = volume.size_bytes() - offset;
-  TRY_LET(const auto extents, volume.block_status(offset, rest, 1));
+/// So many chunks, which read as zeros or may hold data.
+struct Stretch {
+  bool zero = false;
+  std::uint64_t chunks = 1;
+};
+
+/// What one look tells of the chunks from `offset` on. It looks a little ahead only, since each look goes through the
+/// states of all blocks in sight.
+Result<Stretch> look_ahead(Volume& volume, std::uint64_t offset) {
+  const std::uint64_t rest = volume.size_bytes() - offset, in_sight = std::min(rest, look_bytes);
+  TRY_LET(const auto extents, volume.block_status(offset, in_sight, 1));
   const nbd::Extent& extent = extents.front();
-  if (!extent.zero) return std::uint64_t{0};
-  return (extent.length_bytes == rest ? extent.length_bytes + chunk_bytes - 1 : extent.length_bytes) / chunk_bytes;
+  const bool whole = !extent.zero || extent.length_bytes == rest;  // the last chunk of a stretch counts, too
+  const std::uint64_t chunks = (extent.length_bytes + (whole ? chunk_bytes - 1 : 0)) / chunk_bytes;
+  return chunks > 0 ? Stretch{extent.zero, chunks} : Stretch{};
 }
 
 /// Writes the chunks that are not all zeros, and the end mark.
@@ -58,12 +68,16 @@ Result<> write_chunks(Volume& volume, int file) {
   Bytes content(chunk_bytes);
   std::uint32_t written = 0;
   const std::uint64_t chunks = (volume.size_bytes() + chunk_bytes - 1) / chunk_bytes;
+  std::uint64_t with_data_until = 0;
   for (std::uint64_t chunk = 0; chunk < chunks;) {
     const std::uint64_t offset = chunk * chunk_bytes;
-    TRY_LET(const std::uint64_t zeros, zero_chunks(volume, offset));
-    if (zeros > 0) {
-      chunk += zeros;
-      continue;
+    if (chunk >= with_data_until) {
+      TRY_LET(const Stretch stretch, look_ahead(volume, offset));
+      if (stretch.zero) {
+        chunk += stretch.chunks;
+        continue;
+      }
+      with_data_until = chunk + stretch.chunks;
     }
     const MutableByteView part = MutableByteView(content).first(std::min(chunk_bytes, volume.size_bytes() - offset));
     TRY(volume.read(offset, part));
