@@ -271,7 +271,7 @@ Action restore(Syntax& syntax) {
   syntax.epilogue(
       "Programs end and files become what they were; of a checkpoint with memory, its programs go on where they were. "
       "What was\n"
-      "there before is kept as a checkpoint, without memory.");
+      "there before is kept as a checkpoint, without memory; the newest five of these stay.");
   return [options](Context& context) { return run_restore(context, *options); };
 }
 

@@ -18,7 +18,7 @@ struct Deed {
 constexpr Deed starting{"/start", "starting", "is running"}, stopping{"/stop", "stopping", "has stopped: it is cold"},
     restarting{"/restart", "restarting", "is running again"}, waking{"/wake", "waking", "is awake: it is running"},
     pausing{"/sleep?depth=paused", "pausing", "sleeps: it is warm"},
-    saving{"/sleep?depth=disk", "saving", "sleeps: it is warm, its memory on the disk"},
+    saving{"/sleep?depth=disk", "saving", "sleeps: it is warm, its memory goes to the disk"},
     saved{"/sleep?depth=disk&wait=true", "saving", "sleeps: its memory is on the disk"},
     ending{"/sleep?depth=cold", "stopping", "has stopped: it is cold"};
 
@@ -28,8 +28,12 @@ Result<int> act(Context& context, const Deed& deed, const std::string& given, st
   context.terminal.progress(std::string(deed.doing) + " '" + name + "'…");
   const InterruptNote note = goes_on(std::string(deed.doing) + " '" + name + "'", name);
   TRY_LET(const std::string body, api->call("POST", sprite_path(name, std::string(deed.route).append(query))));
+  TRY_LET(const wire::Sprite sprite, wire::from_json<wire::Sprite>(body));
+  const bool had_nothing_to_save = sprite.status == "cold" && &deed != &stopping && &deed != &ending;
   if (context.globals.json)
     context.terminal.print_line(body);
+  else if (had_nothing_to_save)
+    context.terminal.note("sprite '" + name + "' is cold: it had no memory to keep, and starts when it is used");
   else
     context.terminal.note("sprite '" + name + "' " + std::string(deed.done));
   return 0;
