@@ -26,8 +26,7 @@ class Scratch {
   Path path_;
 };
 
-/// The folder of every volume there is or will be. One that is being removed needs nothing any more.
-Result<std::vector<Path>> volumes_in(const Path& sprites) {
+Result<std::vector<Path>> look_for_volumes(const Path& sprites) {
   std::vector<Path> found;
   std::error_code failed;
   for (std::filesystem::directory_iterator each(sprites, failed), end; !failed && each != end; each.increment(failed)) {
@@ -43,6 +42,16 @@ Result<std::vector<Path>> volumes_in(const Path& sprites) {
                    {}};
   }
   if (failed) return system_error("cannot read '" + sprites.string() + "'", failed.value());
+  return found;
+}
+
+/// The folder of every volume there is or will be. One that is being removed needs nothing any more. One that gets its
+/// name while we look may be met under neither of its names: a second look finds it.
+Result<std::vector<Path>> volumes_in(const Path& sprites) {
+  TRY_LET(const std::vector<Path> first, look_for_volumes(sprites));
+  TRY_LET(std::vector<Path> found, look_for_volumes(sprites));
+  for (const Path& each : first)
+    if (std::ranges::find(found, each) == found.end()) found.push_back(each);
   return found;
 }
 
