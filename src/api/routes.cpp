@@ -134,12 +134,22 @@ Answer usage_of_all(Exchange&, Sprites& sprites) {
   for (const wire::Sprite& sprite : sprites.list()) {
     auto of_one = co_await sprites.usage(sprite.name);
     if (!of_one && of_one.error().kind == Error::Kind::not_found) continue;  // destroyed meanwhile
-    if (!of_one) co_return of_one.error();
+    if (!of_one) {
+      wire::Usage unknown;
+      unknown.name = sprite.name;
+      unknown.trouble = log::one_line(of_one.error());
+      of_one = std::move(unknown);
+    }
     report.sprites.push_back(*std::move(of_one));
   }
   wire::CollectRequest look;
   look.dry_run = true;
-  CO_TRY_LET(report.packs, co_await sprites.collect(look));
+  auto packs = co_await sprites.collect(look);
+  if (packs) {
+    report.packs = *std::move(packs);
+  } else {
+    report.packs_trouble = log::one_line(packs.error());
+  }
   co_return as_json(200, wire::to_json(report));
 }
 

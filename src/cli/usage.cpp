@@ -25,7 +25,7 @@ void print_table(Terminal& terminal, const std::vector<wire::Usage>& all) {
   terminal.print_table({"NAME", "APPARENT", "OWN", "SHARED", "CACHED", "NOT PACKED", "MEMORY", "LAYERS", "CHECKPOINTS"},
                        rows);
   for (const wire::Usage& usage : all)
-    if (usage.trouble) terminal.note("'" + usage.name + "' cannot be packed now: " + *usage.trouble);
+    if (usage.trouble) terminal.note("'" + usage.name + "': " + *usage.trouble);
 }
 
 Result<int> show_usage_of(Context& context, const std::string& name) {
@@ -49,8 +49,12 @@ Result<int> show_usage(Context& context) {
   }
   TRY_LET(const auto report, wire::from_json<wire::UsageReport>(body));
   print_table(context.terminal, report.sprites);
-  context.terminal.note("packs, shared by all: " + format_size(report.packs.bytes_needed + report.packs.bytes_removed) +
-                        ", of which `sprite gc` gives back " + format_size(report.packs.bytes_removed));
+  if (report.packs_trouble)
+    context.terminal.note("packs: " + *report.packs_trouble);
+  else
+    context.terminal.note(
+        "packs, shared by all: " + format_size(report.packs.bytes_needed + report.packs.bytes_removed) +
+        ", of which `sprite gc` gives back " + format_size(report.packs.bytes_removed));
   return 0;
 }
 

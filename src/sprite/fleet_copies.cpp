@@ -186,7 +186,7 @@ asio::awaitable<Result<wire::Usage>> Fleet::usage(std::string name) {
     usage.cached_bytes = of_volume.cached_bytes;
     usage.layers = of_volume.layers;
     usage.checkpoints = of_volume.checkpoints;
-    if (const auto failure = volume.upkeep_failure()) usage.trouble = failure->what;
+    if (const auto failure = volume.upkeep_failure()) usage.trouble = "it cannot be packed now: " + failure->what;
     return usage;
   };
   CO_TRY_LET(wire::Usage usage, co_await claimed.entry->machine.with_volume<wire::Usage>(std::move(look)));

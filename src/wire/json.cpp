@@ -44,7 +44,7 @@ BOOST_DESCRIBE_STRUCT(Usage, (),
                        layers, checkpoints, trouble))
 BOOST_DESCRIBE_STRUCT(CollectRequest, (), (dry_run))
 BOOST_DESCRIBE_STRUCT(Collected, (), (packs_needed, bytes_needed, packs_removed, bytes_removed, dry_run))
-BOOST_DESCRIBE_STRUCT(UsageReport, (), (sprites, packs))
+BOOST_DESCRIBE_STRUCT(UsageReport, (), (sprites, packs, packs_trouble))
 BOOST_DESCRIBE_STRUCT(DaemonStatus, (),
                       (version, pid, started_at, socket, url, accelerator, accelerator_reason, qemu_version,
                        libvirt_version, network, sprites, running))

@@ -172,7 +172,7 @@ struct Usage {
   std::uint64_t cached_bytes = 0;    ///< of local_bytes: in packs as well, kept because they are quick to read
   std::uint64_t memory_bytes = 0;    ///< in saved memory: of one that sleeps on the disk, of checkpoints
   std::uint64_t layers = 0, checkpoints = 0;
-  std::optional<std::string> trouble{};  ///< what keeps it from being packed
+  std::optional<std::string> trouble{};  ///< what keeps it from being packed, or from being looked at
 };
 
 /// The body of `POST /v1/gc`, and its answer, which is also part of the usage (ours).
@@ -187,7 +187,8 @@ struct Collected {
 /// The answer to `GET /v1/usage` (ours).
 struct UsageReport {
   std::vector<Usage> sprites{};
-  Collected packs{};  ///< as a dry run would say
+  Collected packs{};                           ///< as a dry run would say
+  std::optional<std::string> packs_trouble{};  ///< why it could not
 };
 
 /// What `GET /v1/daemon` tells (ours): used by `sprite daemon status` and `sprite doctor`.
