@@ -75,7 +75,8 @@ TEST_CASE("every field is written") {
   CHECK(fields_of(to_json(Session{})) == 8);
   CHECK(fields_of(to_json(CreateRequest{})) == 5);
   CHECK(fields_of(to_json(Check{})) == 4);
-  CHECK(fields_of(to_json(Checkpoint{"v1", "t", "c", "v0", "", true, true, true, std::vector<std::string>{"v0"}})) == 9);
+  CHECK(fields_of(to_json(Checkpoint{"v1", "t", "c", "v0", "", true, true, true, std::vector<std::string>{"v0"}})) ==
+        9);
   CHECK(fields_of(to_json(Progress{"complete", "d", "e", "t", "v1"})) == 5);
   CHECK(fields_of(to_json(CheckpointRequest{"c"})) == 1);
   CHECK(fields_of(to_json(ForkRequest{"a", "v1"})) == 2);
