@@ -56,18 +56,14 @@ asio::awaitable<Result<Blank>> Blanks::make_empty(TemplateKind kind, std::uint64
   CO_TRY_LET(const std::string vm_id, hidden_vms::begin(host_));
   const auto blank = std::make_shared<Blank>(Blank{.vm_id = vm_id});
   auto started = co_await start(blank, std::move(kind), disk_bytes);
-  if (started) co_return std::move(*blank);
-  co_await discard(std::move(*blank));
-  co_return std::move(started).error();
+  co_return co_await discard_unless(std::move(started), blank);
 }
 
 asio::awaitable<Result<Blank>> Blanks::empty(Blank waiting) {
   const auto blank = std::make_shared<Blank>(std::move(waiting));
   auto empty = [file = host_.memory_file(blank->vm_id)] { return vm::empty_memory_file(file); };
   auto emptied = co_await on_pool(host_.pool(), empty);
-  if (emptied) co_return std::move(*blank);
-  co_await discard(std::move(*blank));
-  co_return std::move(emptied).error();
+  co_return co_await discard_unless(std::move(emptied), blank);
 }
 
 asio::awaitable<Result<Blank>> Blanks::make(std::shared_ptr<const Template> of, BlankFor what) {
@@ -75,9 +71,13 @@ asio::awaitable<Result<Blank>> Blanks::make(std::shared_ptr<const Template> of, 
   const auto blank = std::make_shared<Blank>(Blank{.vm_id = vm_id, .made_of = std::move(of)});
   auto made = co_await start(blank, blank->made_of->kind, blank->made_of->disk->size_bytes());
   if (made && what == BlankFor::start) made = co_await rehearse(blank);
-  if (made) co_return std::move(*blank);
+  co_return co_await discard_unless(std::move(made), blank);
+}
+
+asio::awaitable<Result<Blank>> Blanks::discard_unless(Result<> well, std::shared_ptr<Blank> blank) {
+  if (well) co_return std::move(*blank);
   co_await discard(std::move(*blank));
-  co_return std::move(made).error();
+  co_return std::move(well).error();
 }
 
 asio::awaitable<Result<>> Blanks::start(std::shared_ptr<Blank> blank, TemplateKind kind, std::uint64_t disk_bytes) {

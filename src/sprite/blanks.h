@@ -67,6 +67,8 @@ class Blanks {
   asio::awaitable<Result<Blank>> make(std::shared_ptr<const Template> of, BlankFor what);
   asio::awaitable<Result<>> start(std::shared_ptr<Blank> blank, TemplateKind kind, std::uint64_t disk_bytes);
   asio::awaitable<Result<>> rehearse(std::shared_ptr<Blank> blank);
+  /// What was made of it, or the error, and then it is ended.
+  asio::awaitable<Result<Blank>> discard_unless(Result<> well, std::shared_ptr<Blank> blank);
   asio::awaitable<void> discard_oldest(Pool& pool);
   asio::awaitable<void> watch();
   bool memory_is_short(std::uint64_t bytes) const;
