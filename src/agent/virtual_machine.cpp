@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "agent/boot.h"
+#include "agent/connections.h"
 #include "agent/guest_files.h"
 #include "agent/kernel_identity.h"
 #include "agent/network.h"
@@ -265,11 +266,20 @@ asio::awaitable<Result<>> VirtualMachine::configure(wire::Configure configuratio
   while (status().container == "starting" && std::chrono::steady_clock::now() < deadline)
     co_await pause_for(executor_, std::chrono::milliseconds(5));
   CO_TRY_LET(const auto spawner, co_await this->spawner());
+  if (configuration.drop_connections) co_await drop_connections();
   show_checkpoints(configuration.checkpoints);
   configuration_ = std::move(configuration);
   auto identified = co_await identify(spawner);
   if (!identified) configuration_.reset();
   co_return identified;
+}
+
+/// While programs still stand still. One that is left ends when its next packet comes where nobody knows it.
+asio::awaitable<void> VirtualMachine::drop_connections() {
+  auto end = [] { return end_connections_to_the_outside(); };
+  const auto ended = co_await blocking(end);
+  if (!ended) co_return log::warning("ignoring: {}", log::one_line(ended.error()));
+  log::info("{} network connections of programs are dropped", *ended);
 }
 
 asio::awaitable<Result<>> VirtualMachine::identify(std::shared_ptr<SpawnerClient> spawner) {

@@ -51,6 +51,7 @@ class VirtualMachine final : public Machine {
   auto blocking(F work) -> asio::awaitable<decltype(work())>;
   asio::awaitable<Result<>> end_container();
   asio::awaitable<void> end_release();
+  asio::awaitable<void> drop_connections();
   asio::awaitable<Result<>> identify(std::shared_ptr<SpawnerClient> spawner);
   asio::awaitable<void> make_host_keys(std::shared_ptr<SpawnerClient> spawner);
   Result<> set_held(bool held);

@@ -30,10 +30,11 @@ class Lines {
     line.data = std::move(text);
     co_await write(line);
   }
-  asio::awaitable<void> end(std::string text, std::string checkpoint) {
+  asio::awaitable<void> end(std::string text, std::string checkpoint, bool programs_too = false) {
     wire::Progress line = at_now("complete");
     line.data = std::move(text);
     line.checkpoint_id = std::move(checkpoint);
+    if (programs_too) line.memory = true;
     co_await write(line);
     if (sent_) (void)co_await exchange_.end_stream();
   }
@@ -189,7 +190,7 @@ asio::awaitable<void> restore(Exchange& exchange, Sprites& sprites, std::string 
   if (!restored->note.empty()) co_await lines.say("Warning: " + restored->note);
   const std::string before = restored->checkpoint.id;
   co_await lines.say("  State before: " + before);
-  co_await lines.end("Restored to checkpoint " + id, before);
+  co_await lines.end("Restored to checkpoint " + id, before, restored->programs_too);
 }
 
 /// What the check printed, a line each; the last tells how it ended.

@@ -195,7 +195,10 @@ Result<int> restore_checkpoint(Context& context, const std::string& id) {
   TRY_LET(const wire::Progress last, follow_progress(context, checkpoint_path(name, id, "/restore")));
   print_result(context, last,
                "Restored '" + name + "' to " + id + "; what it was is kept as " + last.checkpoint_id.value_or("?"));
-  if (!context.globals.json) context.terminal.note("`sprite restore --undo` goes back");
+  if (context.globals.json) return 0;
+  if (last.memory.value_or(false))
+    context.terminal.note("its programs are as they were then; their network connections to the outside are dropped");
+  context.terminal.note("`sprite restore --undo` goes back");
   return 0;
 }
 
@@ -269,9 +272,11 @@ Action restore(Syntax& syntax) {
   syntax.positional("CHECKPOINT", options->id, "Its id, such as v3", Presence::optional);
   syntax.flag("--undo", options->undo, "Go back to what was there before the last restore");
   syntax.epilogue(
-      "Programs end and files become what they were; of a checkpoint with memory, its programs go on where they were. "
-      "What was\n"
-      "there before is kept as a checkpoint, without memory; the newest five of these stay.");
+      "Programs end and files become what they were; of a checkpoint with memory, its programs go on where they were, "
+      "but for\n"
+      "their network connections to the outside, which are dropped. What was there before is kept as a checkpoint, "
+      "without memory;\n"
+      "the newest five of these stay.");
   return [options](Context& context) { return run_restore(context, *options); };
 }
 

@@ -146,6 +146,7 @@ asio::awaitable<Result<Checkpointed>> Fleet::restore(std::string name, std::stri
   CO_TRY_LET(const store::History after, co_await history(entry));
   Checkpointed done;
   done.note = std::move(restored->note);
+  done.programs_too = restored->programs_too;
   done.checkpoint = listed(after, restored->before);
   log::info("sprite '{}' is restored to {}; what it was is kept as {}", name, id, done.checkpoint.id);
   co_return done;
@@ -166,10 +167,12 @@ asio::awaitable<Result<Restored>> Fleet::put_back(EntryPtr entry, store::Checkpo
     co_return restored;
   }
   CO_TRY_LET(Restored restored, co_await entry->machine.restore_asleep(target.number, id));
-  enter(*entry, entry->machine.has_memory() ? Phase::asleep : Phase::stopped);
+  restored.programs_too = entry->machine.has_memory();
+  enter(*entry, restored.programs_too ? Phase::asleep : Phase::stopped);
   if (!was_on) co_return restored;
   CO_TRY(co_await bring_up(entry));
   if (restored.note.empty()) restored.note = entry->detail;  // why its memory was not used
+  restored.programs_too = restored.note.empty();
   co_return restored;
 }
 

@@ -111,10 +111,11 @@ asio::awaitable<Result<>> Machine::connect_agent(std::chrono::milliseconds limit
   co_return Result<>{};
 }
 
-asio::awaitable<Result<>> Machine::configure_agent(std::chrono::milliseconds limit) {
+asio::awaitable<Result<>> Machine::configure_agent(std::chrono::milliseconds limit, Connections connections) {
   wire::Configure identity = host_.new_identity(record_.id, record_.name);
   identity.mac_address = record_.mac_address;
   identity.environment = record_.environment;
+  identity.drop_connections = connections == Connections::drop;
   auto read = [folder = host_.sprite_dir(record_.id)] { return store::read_history(folder); };
   if (const auto history = co_await on_pool(host_.pool(), read)) identity.checkpoints = shown_of(*history);
   CO_TRY_LET(Stream stream, link_->open());
@@ -184,7 +185,8 @@ asio::awaitable<Result<>> Machine::go_on_from(Blank blank, DiskOf disk, Path sta
     CO_TRY(co_await exchange_scratch());
     failpoint(Failpoint::begin_exchanged);
   }
-  CO_TRY(co_await configure_agent(clone_limit));
+  const Connections connections = of ? Connections::keep : Connections::drop;  // a template has none
+  CO_TRY(co_await configure_agent(clone_limit, connections));
   failpoint(Failpoint::begin_told);
   CO_TRY(hidden_vms::hand_over(host_, vm_id()));
   failpoint(Failpoint::begin_shown);

@@ -24,10 +24,12 @@
 
 namespace sprite {
 
-/// The checkpoint of what a disk was before it was restored, and a remark for people; mostly empty.
+/// The checkpoint of what a disk was before it was restored, a remark for people, which is mostly empty, and whether
+/// programs are as they were, too.
 struct Restored {
   store::Checkpoint before{};
   std::string note{};
+  bool programs_too = false;
 };
 
 /// What a check of the filesystem said, and the checkpoint of what the disk was before.
@@ -59,6 +61,9 @@ enum class DiskOf { memory, sprite };
 
 /// Whether a machine stands still all the same when its agent cannot hold its programs.
 enum class IfSilent { go_ahead, refuse };
+
+/// What becomes of a machine's network connections to the outside.
+enum class Connections { keep, drop };
 
 /// Where a VM's memory is copied to: the new file `state`, and the memory file `ram`, which is there without data.
 struct MemoryCopy {
@@ -215,7 +220,8 @@ class Machine {
   asio::awaitable<Result<>> connect_agent(std::chrono::milliseconds limit);
   asio::awaitable<Result<>> go_on_from(Blank blank, DiskOf disk, Path state);
   asio::awaitable<Result<>> exchange_scratch();
-  asio::awaitable<Result<>> configure_agent(std::chrono::milliseconds limit);
+  asio::awaitable<Result<>> configure_agent(std::chrono::milliseconds limit,
+                                            Connections connections = Connections::keep);
   asio::awaitable<Result<>> wait_until_absent(std::chrono::milliseconds limit);
   Result<vm::MachineSpec> machine_spec() const;
   std::uint64_t console_bytes() const;

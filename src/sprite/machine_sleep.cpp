@@ -181,10 +181,11 @@ asio::awaitable<Result<>> Machine::greet() {
   co_return gone_on;
 }
 
-/// What was gone on from before is given other random numbers, before its programs go on.
+/// What was gone on from before is given other random numbers, before its programs go on. The connections that it had
+/// went on without it.
 asio::awaitable<Result<>> Machine::renew() {
   CO_TRY(co_await connect_agent(greet_limit));
-  co_return co_await configure_agent(go_on_limit);
+  co_return co_await configure_agent(go_on_limit, Connections::drop);
 }
 
 asio::awaitable<Result<vm::State>> Machine::vm_state() {

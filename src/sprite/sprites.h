@@ -26,10 +26,12 @@ enum class Depth { paused, disk, cold };
 /// What becomes of whoever waits for a program through an open connection while it sleeps.
 enum class IfInUse { refuse, stand_still };
 
-/// A checkpoint that was made, and a remark about it for people; mostly empty.
+/// A checkpoint that was made, and a remark about it for people; mostly empty. By a restore: whether programs are as
+/// they were, too.
 struct Checkpointed {
   wire::Checkpoint checkpoint{};
   std::string note{};
+  bool programs_too = false;
 };
 
 /// The checkpoint of what was there before a check of the filesystem, and what the check said.

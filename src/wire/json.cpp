@@ -35,7 +35,7 @@ BOOST_DESCRIBE_STRUCT(SessionList, (), (sessions, count))
 BOOST_DESCRIBE_STRUCT(CheckpointRequest, (), (comment, memory))
 BOOST_DESCRIBE_STRUCT(Checkpoint, (),
                       (id, create_time, comment, source_id, health, is_auto, crash_consistent, memory, history))
-BOOST_DESCRIBE_STRUCT(Progress, (), (type, data, error, time, checkpoint_id))
+BOOST_DESCRIBE_STRUCT(Progress, (), (type, data, error, time, checkpoint_id, memory))
 BOOST_DESCRIBE_STRUCT(ForkRequest, (), (name, checkpoint, memory))
 BOOST_DESCRIBE_STRUCT(ExportRequest, (), (path))
 BOOST_DESCRIBE_STRUCT(ImportRequest, (), (path, name))
@@ -54,7 +54,7 @@ BOOST_DESCRIBE_STRUCT(Difference, (), (change, path))
 BOOST_DESCRIBE_STRUCT(DiskCheck, (), (exit_status, output))
 BOOST_DESCRIBE_STRUCT(Configure, (),
                       (sprite_id, sprite_name, sprite_url, hostname, realtime_ns, entropy, machine_id, mac_address,
-                       environment, checkpoints))
+                       environment, checkpoints, drop_connections))
 BOOST_DESCRIBE_STRUCT(Appointment, (), (at_ms, early_ms))
 BOOST_DESCRIBE_STRUCT(Activity, (), (idle_s, reason, near, next))
 BOOST_DESCRIBE_STRUCT(Task, (), (name, started_at, expires_at))

@@ -144,6 +144,7 @@ struct Progress {
   std::optional<std::string> data{}, error{};
   std::string time{};
   std::optional<std::string> checkpoint_id{};  ///< ours, when complete: the one made; of a restore, the safety one
+  std::optional<bool> memory{};  ///< ours, when a restore is complete: programs are as they were, too
 };
 
 /// The body of `POST …/fork` (ours).
@@ -233,6 +234,7 @@ struct Configure {
   std::string mac_address{};                         ///< "52:54:00:…"; empty: as it is
   std::map<std::string, std::string> environment{};  ///< for every program
   std::vector<ShownCheckpoint> checkpoints{};
+  bool drop_connections = false;  ///< Those to the outside are of another life: another sprite's, or before a restore.
 };
 
 /// A moment of the wall clock for which a program has set a timer.

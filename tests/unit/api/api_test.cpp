@@ -472,6 +472,14 @@ TEST_CASE("what has to wait says for what") {
   for (const char* target : {"/checkpoint", "/checkpoints/v0/restore", "/fsck"}) CHECK(says_so(target));
 }
 
+TEST_CASE("a restore that brings programs back says so") {
+  World world;
+  world.create("api");
+  (void)world.fetch("POST", "/v1/sprites/api/checkpoint");
+  world.sprites.restores_programs = true;
+  CHECK(lines(world.fetch("POST", "/v1/sprites/api/checkpoints/v0/restore")).back().memory.value_or(false));
+}
+
 TEST_CASE("a restore tells what it kept; automatic checkpoints are hidden until asked for") {
   World world;
   world.create("api");
@@ -480,6 +488,7 @@ TEST_CASE("a restore tells what it kept; automatic checkpoints are hidden until 
   const auto restored = lines(world.fetch("POST", "/v1/sprites/api/checkpoints/v1/restore"));
   CHECK(restored.back().type == "complete");
   CHECK(restored.back().checkpoint_id == "auto-3");
+  CHECK_FALSE(restored.back().memory);
   CHECK(listed(world) == "v0 v1 v2 Current");
   CHECK(listed(world, "?includeAuto=true") == "v0 v1 v2 auto-3 Current");
   CHECK(world.fetch("POST", "/v1/sprites/api/checkpoints/v9/restore").status == 404);

@@ -129,9 +129,11 @@ class FakeSprites final : public Sprites {
     Checkpointed before;
     before.checkpoint.id = "auto-" + std::to_string(next_checkpoint_++);
     before.checkpoint.is_auto = true;
+    before.programs_too = restores_programs;
     checkpoints_[name].push_back(before.checkpoint);
     co_return before;
   }
+  bool restores_programs = false;
   asio::awaitable<Result<>> export_to(std::string name, std::string path) override {
     CO_TRY(get(name));
     exported_to = path;

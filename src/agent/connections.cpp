@@ -1,0 +1,209 @@
+#include "agent/connections.h"
+
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <cstring>
+#include <set>
+#include <thread>
+#include <tuple>
+
+#include "base/directory.h"
+#include "base/file.h"
+
+namespace sprite::agent {
+namespace {
+
+constexpr std::uint32_t bit(int state) { return 1U << static_cast<unsigned>(state); }
+constexpr std::uint32_t connected_states = ~(bit(TCP_LISTEN) | bit(TCP_CLOSE));
+
+struct DiagRequest {
+  nlmsghdr header{};
+  inet_diag_req_v2 body{};
+};
+
+DiagRequest request(std::uint16_t type, std::uint16_t flags, std::uint8_t family, std::uint8_t protocol) {
+  DiagRequest made;
+  made.header.nlmsg_len = sizeof made;
+  made.header.nlmsg_type = type;
+  made.header.nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
+  made.body.sdiag_family = family;
+  made.body.sdiag_protocol = protocol;
+  made.body.idiag_states = protocol == IPPROTO_TCP ? connected_states : bit(TCP_ESTABLISHED);
+  return made;
+}
+
+Connection from_kernel(const inet_diag_msg& message, std::uint8_t protocol) {
+  Connection each{.family = message.idiag_family, .protocol = protocol};
+  std::memcpy(each.local.address.data(), message.id.idiag_src, sizeof message.id.idiag_src);
+  std::memcpy(each.peer.address.data(), message.id.idiag_dst, sizeof message.id.idiag_dst);
+  each.local.port = message.id.idiag_sport;
+  each.peer.port = message.id.idiag_dport;
+  each.is_over = message.idiag_state == TCP_TIME_WAIT;
+  each.interface = message.id.idiag_if;
+  std::memcpy(each.cookie.data(), message.id.idiag_cookie, sizeof message.id.idiag_cookie);
+  return each;
+}
+
+/// The kernel's sockets of one network namespace: that in which it was opened.
+class Diagnosis {
+ public:
+  static Result<Diagnosis> open() {
+    Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+    if (!socket) return system_error("cannot ask for network connections");
+    return Diagnosis(std::move(socket));
+  }
+
+  Result<> list(std::uint8_t family, std::uint8_t protocol, std::vector<Connection>& found) {
+    TRY(send(request(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, family, protocol)));
+    for (bool more = true; more;) {
+      TRY_LET(int left, receive());
+      for (const nlmsghdr* each = first(); NLMSG_OK(each, left); each = NLMSG_NEXT(each, left)) {
+        if (each->nlmsg_type == NLMSG_ERROR) return failure(*each, "cannot list network connections");
+        if (each->nlmsg_type == NLMSG_DONE) more = false;
+        if (each->nlmsg_type != SOCK_DIAG_BY_FAMILY || each->nlmsg_len < NLMSG_LENGTH(sizeof(inet_diag_msg))) continue;
+        found.push_back(from_kernel(*static_cast<const inet_diag_msg*>(NLMSG_DATA(each)), protocol));
+      }
+    }
+    return {};
+  }
+
+  /// One that has ended meanwhile is fine.
+  Result<> end(const Connection& each) {
+    DiagRequest asked = request(SOCK_DESTROY, NLM_F_ACK, each.family, each.protocol);
+    inet_diag_sockid& id = asked.body.id;
+    std::memcpy(id.idiag_src, each.local.address.data(), sizeof id.idiag_src);
+    std::memcpy(id.idiag_dst, each.peer.address.data(), sizeof id.idiag_dst);
+    id.idiag_sport = each.local.port;
+    id.idiag_dport = each.peer.port;
+    id.idiag_if = each.interface;
+    std::memcpy(id.idiag_cookie, each.cookie.data(), sizeof id.idiag_cookie);
+    TRY(send(asked));
+    TRY(receive());
+    return failure(*first(), "cannot end a network connection");
+  }
+
+ private:
+  explicit Diagnosis(Fd socket) : socket_(std::move(socket)) {}
+
+  Result<> send(const DiagRequest& asked) {
+    if (::send(socket_.get(), &asked, sizeof asked, 0) < 0) return system_error("cannot ask for network connections");
+    return {};
+  }
+  Result<int> receive() {
+    const ssize_t got = ::recv(socket_.get(), buffer_.data(), buffer_.size(), 0);
+    if (got < 0) return system_error("cannot ask for network connections");
+    return static_cast<int>(got);
+  }
+  const nlmsghdr* first() const { return reinterpret_cast<const nlmsghdr*>(buffer_.data()); }
+  /// What an answer of type NLMSG_ERROR says, which may be that all is well.
+  static Result<> failure(const nlmsghdr& answer, const std::string& what) {
+    nlmsgerr error{};
+    std::memcpy(&error, NLMSG_DATA(&answer), sizeof error);
+    if (error.error == 0 || error.error == -ENOENT) return {};
+    return system_error(what, -error.error);
+  }
+
+  Fd socket_;
+  alignas(nlmsghdr) std::array<char, 32768> buffer_{};
+};
+
+/// The result of `work`, done by a thread of its own in that network namespace.
+template <class Work>
+auto inside(const Fd& network_namespace, Work work) {
+  decltype(work()) result = Error{};
+  std::thread([&] {
+    if (::setns(network_namespace.get(), CLONE_NEWNET) == 0)
+      result = work();
+    else
+      result = system_error("cannot enter a network namespace");
+  }).join();
+  return result;
+}
+
+/// Of all processes, each once. One that ended meanwhile needs none.
+std::vector<Fd> network_namespaces() {
+  std::vector<Fd> found;
+  std::set<ino_t> known;
+  for (const Path& process : entries_of("/proc")) {
+    const std::string name = process.filename();
+    if (!std::isdigit(static_cast<unsigned char>(name.front()))) continue;
+    auto space = open_file(process / "ns/net", O_RDONLY);
+    struct stat info {};
+    if (!space || ::fstat(space->get(), &info) != 0 || !known.insert(info.st_ino).second) continue;
+    found.push_back(*std::move(space));
+  }
+  return found;
+}
+
+Result<std::vector<Connection>> connections_here() {
+  TRY_LET(Diagnosis kernel, Diagnosis::open());
+  std::vector<Connection> found;
+  for (const std::uint8_t family : {AF_INET, AF_INET6})
+    for (const std::uint8_t protocol : {IPPROTO_TCP, IPPROTO_UDP}) TRY(kernel.list(family, protocol, found));
+  return found;
+}
+
+Result<> end_here(const std::vector<Connection>& all) {
+  TRY_LET(Diagnosis kernel, Diagnosis::open());
+  for (const Connection& each : all) TRY(kernel.end(each));
+  return {};
+}
+
+/// As IPv6 spells it, in which programs may use either.
+Connection::Address spelled_out(std::uint8_t family, const Connection::Address& address) {
+  if (family == AF_INET6) return address;
+  return {0, 0, htonl(0xffff), address[0]};
+}
+
+bool is_loopback(const Connection::Address& address) {
+  if (address == Connection::Address{0, 0, 0, htonl(1)}) return true;
+  return address[0] == 0 && address[1] == 0 && address[2] == htonl(0xffff) && ntohl(address[3]) >> 24 == 127;
+}
+
+}  // namespace
+
+std::vector<Connection> to_the_outside(const std::vector<Connection>& all) {
+  using Key = std::tuple<std::uint8_t, Connection::Address, std::uint16_t, Connection::Address, std::uint16_t>;
+  const auto key = [](const Connection& of, const Connection::End& from, const Connection::End& to) {
+    return Key(of.protocol, spelled_out(of.family, from.address), from.port, spelled_out(of.family, to.address),
+               to.port);
+  };
+  std::set<Key> known;
+  for (const Connection& each : all) known.insert(key(each, each.local, each.peer));
+  std::vector<Connection> outside;
+  for (const Connection& each : all)
+    if (!each.is_over && !is_loopback(spelled_out(each.family, each.peer.address)) &&
+        !known.contains(key(each, each.peer, each.local)))
+      outside.push_back(each);
+  return outside;
+}
+
+Result<std::size_t> end_connections_to_the_outside() {
+  const std::vector<Fd> spaces = network_namespaces();
+  std::vector<Connection> all;
+  std::vector<std::vector<Connection>> of_space;
+  for (const Fd& space : spaces) {
+    TRY_LET(auto here, inside(space, connections_here));
+    all.insert(all.end(), here.begin(), here.end());
+    of_space.push_back(std::move(here));
+  }
+  std::set<std::array<std::uint32_t, 2>> ending;
+  for (const Connection& each : to_the_outside(all)) ending.insert(each.cookie);
+  for (std::size_t i = 0; i < spaces.size(); ++i) {
+    std::erase_if(of_space[i], [&](const Connection& each) { return !ending.contains(each.cookie); });
+    TRY(inside(spaces[i], [&] { return end_here(of_space[i]); }));
+  }
+  return ending.size();
+}
+
+}  // namespace sprite::agent
