@@ -153,6 +153,11 @@ Answer usage_of_all(Exchange&, Sprites& sprites) {
   co_return as_json(200, wire::to_json(report));
 }
 
+Answer make_template(Exchange& exchange, Sprites& sprites) {
+  CO_TRY_LET(const wire::TemplateMade made, co_await sprites.make_template(exchange.parameter("image")));
+  co_return as_json(200, wire::to_json(made));
+}
+
 Answer collect(Exchange& exchange, Sprites& sprites) {
   CO_TRY_LET(const std::string body, co_await exchange.read_body(body_bytes_max));
   wire::CollectRequest request;
@@ -236,6 +241,7 @@ http::Router make_router(Sprites& sprites, std::chrono::milliseconds heartbeat) 
   router.add("GET", "/v1/sprites",
              [&sprites, heartbeat](Exchange& exchange) { return serve_list(exchange, sprites, heartbeat); });
   add("POST", "/v1/import", import_from);
+  add("POST", "/v1/images/{image}/template", make_template);
   add("GET", "/v1/usage", usage_of_all);
   add("POST", "/v1/gc", collect);
   add_one("GET", "", get);

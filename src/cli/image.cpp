@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/interrupt.h"
 #include "image/build.h"
 #include "image/catalogue.h"
 #include "image/sparse.h"
@@ -50,11 +51,13 @@ json::object to_json(const Image& each) {
 
 void print_json(Context& context, const json::value& value) { context.terminal.print_line(json::serialize(value)); }
 
-/// One line for what a verb made, or all of it for a program.
-int print_made(Context& context, const char* done, const Image& image) {
-  if (context.globals.json)
-    print_json(context, to_json(image));
-  else
+/// One line for what a verb made, or all of it for a program. `more` is for programs, too.
+int print_made(Context& context, const char* done, const Image& image, const json::object& more = {}) {
+  if (context.globals.json) {
+    json::object all = to_json(image);
+    for (const auto& [key, value] : more) all[key] = value;
+    print_json(context, all);
+  } else
     context.terminal.print_line(std::string(done) + " " + image.reference() + " (" + format_size(stored_bytes(image)) +
                                 ")");
   return 0;
@@ -150,6 +153,27 @@ Result<Path> installed(const Path& in_build_tree, const Path& under_prefix, cons
                {}};
 }
 
+Result<wire::TemplateMade> ask_for_template(Context& context, const Image& image) {
+  TRY_LET(const Client* api, context.api());
+  reporter(context)("making the template: the image is booted once and saved");
+  const InterruptNote note("sprite: " + image.reference() +
+                           " is there; making its template goes on in the background\n  try: sprite create");
+  TRY_LET(const std::string body, api->call("POST", "/v1/images/" + image.manifest.digest + "/template"));
+  return wire::from_json<wire::TemplateMade>(body);
+}
+
+/// The image is there whatever becomes of its template, without which the first sprite boots. What became of it.
+std::string make_template(Context& context, const Image& image) {
+  const auto loaded = context.settings();
+  if (loaded && (*loaded)->values.template_budget_bytes == 0) return "off";
+  auto made = ask_for_template(context, image);
+  context.terminal.progress("");
+  if (made) return made->outcome;
+  context.terminal.report(
+      std::move(made).error().within("the image is there, but its template cannot be made: the first sprite boots"));
+  return "failed";
+}
+
 /// Beside a checkout's recipes in build/, else in the user's cache.
 Path build_folder(const Path& recipe) {
   if (recipe.parent_path() == "images") return Path("build/images") / recipe.filename();
@@ -175,10 +199,13 @@ Result<int> build(Context& context, BuildWords words) {
   if (!built) return std::move(built).error();
   if (words.only_build) return print_made(context, "built", Image{words.request.output, std::move(*built), "", ""});
   TRY_LET(const Catalogue images, catalogue(context));
-  if (const auto present = images.find(built->name); present && present->manifest.digest == built->digest)
-    return print_made(context, "up to date:", *present);
+  if (const auto present = images.find(built->name); present && present->manifest.digest == built->digest) {
+    const std::string made = make_template(context, *present);
+    return print_made(context, "up to date:", *present, {{"template", made}});
+  }
   TRY_LET(const Image imported, import(context, words.request.output));
-  return print_made(context, "built", imported);
+  const std::string made = make_template(context, imported);
+  return print_made(context, "built", imported, {{"template", made}});
 }
 
 /// Digests of the images that sprites were made from.
@@ -265,7 +292,10 @@ Action image_build(Syntax& syntax) {
   syntax.flag("--refresh", words->request.refresh, "Fetch packages again: newer versions");
   syntax.flag("--no-import", words->only_build, "Build only, and leave this user's images as they are");
   syntax.epilogue(
-      "Needs mmdebstrap and mke2fs, but neither root nor a loop device. What did not change is not done again.");
+      "Needs mmdebstrap and mke2fs, but neither root nor a loop device. What did not change is not done again.\n"
+      "Then the daemon boots the image once and saves that as a template, which new sprites go on from (unless the "
+      "setting\n"
+      "`templates` is 0B).");
   return [words](Context& context) { return build(context, *words); };
 }
 

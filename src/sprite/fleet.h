@@ -87,6 +87,7 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   asio::awaitable<Result<wire::Sprite>> import_from(wire::ImportRequest request) override;
   asio::awaitable<Result<wire::Usage>> usage(std::string name) override;
   asio::awaitable<Result<wire::Collected>> collect(wire::CollectRequest request) override;
+  asio::awaitable<Result<wire::TemplateMade>> make_template(std::string image) override;
   asio::awaitable<Result<Stream>> connect(std::string name) override;
   asio::awaitable<Result<wire::AgentStatus>> agent_status(std::string name) override;
   Result<std::string> console_log(const std::string& name) const override;

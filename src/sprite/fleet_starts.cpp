@@ -106,6 +106,17 @@ asio::awaitable<Result<Woken>> Fleet::wake_from_disk(EntryPtr entry) {
   co_return woken;
 }
 
+asio::awaitable<Result<wire::TemplateMade>> Fleet::make_template(std::string image) {
+  const SpritesOptions& options = host_.options();
+  CO_TRY_LET(const image::Image found, host_.images().find(image));
+  wire::TemplateMade outcome{"off"};
+  if (options.template_budget_bytes == 0) co_return outcome;
+  TemplateKind kind{found.manifest.digest, options.default_memory_bytes, options.default_vcpus};
+  CO_TRY_LET(const bool made, co_await templates_.make_unless_there(std::move(kind)));
+  outcome.outcome = made ? "made" : "present";
+  co_return outcome;
+}
+
 asio::awaitable<void> Fleet::prepare_for_next(TemplateKind kind, BlankFor what) {
   co_await pause_for(users_first);
   auto of = co_await templates_.find(kind);

@@ -114,6 +114,10 @@ class Sprites {
   /// Removes the packs that no sprite needs. Errors: corrupt, unavailable; nothing is removed then.
   virtual asio::awaitable<Result<wire::Collected>> collect(wire::CollectRequest request) = 0;
 
+  /// Makes what new sprites of that image begin as, with the default memory and processors, unless it is there. Errors:
+  /// not_found (no such image), no_space, unavailable (they boot then).
+  virtual asio::awaitable<Result<wire::TemplateMade>> make_template(std::string image) = 0;
+
   /// Wakes the sprite if need be and opens a byte stream to its agent's HTTP server. Errors: as start().
   virtual asio::awaitable<Result<Stream>> connect(std::string name) = 0;
   /// What the agent says of itself, without waking. Errors: not_found, unavailable (not running, no answer).

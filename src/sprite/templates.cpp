@@ -150,18 +150,22 @@ asio::awaitable<void> Templates::make_soon(TemplateKind kind) {
   const auto deadline = last_use_ + quiet_wait_limit;
   for (auto now = last_use_; now < last_use_ + quiet_time && now < deadline; now = std::chrono::steady_clock::now())
     co_await pause_for(200ms);
-  const Turns::Turn turn = co_await making_.take();
-  const auto begin = std::chrono::steady_clock::now();
-  const auto made = co_await make(kind);
+  const auto made = co_await make_unless_there(kind);
   being_made_.erase(kind);
-  if (closing_) co_return;
-  if (made) {
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-    log::info("template {} was made in {:.1f} s", name_of(kind), took.count());
-  } else {
-    failed_[kind] = std::chrono::steady_clock::now();
-    log::warning("template {} cannot be made: {}", name_of(kind), log::one_line(made.error()));
-  }
+  if (made || closing_) co_return;
+  failed_[kind] = std::chrono::steady_clock::now();
+  log::warning("template {} cannot be made: {}", name_of(kind), log::one_line(made.error()));
+}
+
+asio::awaitable<Result<bool>> Templates::make_unless_there(TemplateKind kind) {
+  const Turns::Turn turn = co_await making_.take();
+  const auto there = co_await find(kind);
+  if (there) co_return false;
+  const auto begin = std::chrono::steady_clock::now();
+  CO_TRY(co_await make(kind));
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  log::info("template {} was made in {:.1f} s", name_of(kind), took.count());
+  co_return true;
 }
 
 asio::awaitable<Result<>> Templates::make(TemplateKind kind) {

@@ -44,7 +44,9 @@ class Templates {
   Result<> open();
   /// The template of that kind, or null; one that does not fit is removed, and the reason logged.
   asio::awaitable<std::shared_ptr<const Template>> find(TemplateKind kind);
-  /// Makes one if there is none; begins when nobody has asked for one for a moment, since users come first. Failures
+  /// Makes one if there is none; whether there was none. Errors: not_found (no such image), no_space, unavailable.
+  asio::awaitable<Result<bool>> make_unless_there(TemplateKind kind);
+  /// The same in the background; begins when nobody has asked for one for a moment, since users come first. Failures
   /// are logged.
   asio::awaitable<void> make_soon(TemplateKind kind);
   /// It turned out to be damaged: it is removed, for that reason.

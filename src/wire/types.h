@@ -144,7 +144,12 @@ struct Progress {
   std::optional<std::string> data{}, error{};
   std::string time{};
   std::optional<std::string> checkpoint_id{};  ///< ours, when complete: the one made; of a restore, the safety one
-  std::optional<bool> memory{};  ///< ours, when a restore is complete: programs are as they were, too
+  std::optional<bool> memory{};                ///< ours, when a restore is complete: programs are as they were, too
+};
+
+/// The answer of `POST /v1/images/<digest>/template` (ours).
+struct TemplateMade {
+  std::string outcome{};  ///< "made", "present" (it was there before), "off" (the settings want none)
 };
 
 /// The body of `POST …/fork` (ours).

@@ -85,6 +85,9 @@ TEST_CASE("what is no job of cron is due never") {
 TEST_CASE("a job of cron is due by the local time zone") {
   const Zone zone("EST5EDT,M3.2.0,M11.1.0");
   CHECK(due("0 3 * * * x") == "11-26 08:00");
+  const auto at_three = parse_cron_line("0 3 * * * x");
+  REQUIRE(at_three);
+  CHECK(next_run(*at_three, utc(2026, 7, 1, 12, 0)) == utc(2026, 7, 2, 7, 0));  // in summer time
   const auto times = parse_cron_line("30 2 * * * x");
   REQUIRE(times);
   // 2026-03-08, 02:30 is not there: an hour later will do

@@ -472,6 +472,14 @@ TEST_CASE("what has to wait says for what") {
   for (const char* target : {"/checkpoint", "/checkpoints/v0/restore", "/fsck"}) CHECK(says_so(target));
 }
 
+TEST_CASE("the template of an image is made on request") {
+  World world;
+  const auto made = world.fetch("POST", "/v1/images/there/template");
+  CHECK(made.status == 200);
+  CHECK(made.body == R"({"outcome":"made"})");
+  CHECK(world.fetch("POST", "/v1/images/gone/template").status == 404);
+}
+
 TEST_CASE("a restore that brings programs back says so") {
   World world;
   world.create("api");

@@ -114,6 +114,10 @@ class FakeSprites final : public Sprites {
   asio::awaitable<Result<Comparing>> compare(std::string name, std::string, std::string) override {
     co_return Error(Error::Kind::unavailable, "'" + name + "' has no agent");
   }
+  asio::awaitable<Result<wire::TemplateMade>> make_template(std::string image) override {
+    if (image != "there") co_return Error(Error::Kind::not_found, "there is no image '" + image + "'");
+    co_return wire::TemplateMade{"made"};
+  }
   asio::awaitable<Result<>> remove_checkpoint(std::string name, std::string id) override {
     CO_TRY(get(name));
     auto& all = checkpoints_[name];

@@ -63,7 +63,7 @@ TEST_CASE("a struct comes back from its JSON as it was") {
 TEST_CASE("every field is written") {
   CHECK(fields_of(to_json(full_sprite())) == 25);
   CHECK(fields_of(to_json(DaemonStatus{})) == 12);
-  CHECK(fields_of(to_json(Configure{})) == 10);
+  CHECK(fields_of(to_json(Configure{})) == 11);
   CHECK(fields_of(to_json(ShownCheckpoint{})) == 2);
   CHECK(fields_of(to_json(DifferenceRequest{{}, ShownCheckpoint{}})) == 2);
   CHECK(fields_of(to_json(Difference{})) == 2);
@@ -77,7 +77,8 @@ TEST_CASE("every field is written") {
   CHECK(fields_of(to_json(Check{})) == 4);
   CHECK(fields_of(to_json(Checkpoint{"v1", "t", "c", "v0", "", true, true, true, std::vector<std::string>{"v0"}})) ==
         9);
-  CHECK(fields_of(to_json(Progress{"complete", "d", "e", "t", "v1"})) == 5);
+  CHECK(fields_of(to_json(Progress{"complete", "d", "e", "t", "v1", true})) == 6);
+  CHECK(fields_of(to_json(TemplateMade{})) == 1);
   CHECK(fields_of(to_json(CheckpointRequest{"c"})) == 1);
   CHECK(fields_of(to_json(ForkRequest{"a", "v1"})) == 2);
   CHECK(fields_of(to_json(ExportRequest{})) == 1);
