@@ -18,7 +18,9 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Failpoint::count
     "collect-exchanged", "create-taken",     "create-named",     "begin-bound",      "begin-loaded",
     "begin-exchanged",   "begin-told",       "begin-shown",      "sleep-held",       "sleep-stopped",
     "sleep-cut",         "sleep-saved",      "sleep-copied",     "sleep-published",  "vm-ended",
-    "wake-filled",       "wake-loaded",      "wake-used-up",     "wake-running",     "wake-greeted"};
+    "wake-filled",       "wake-loaded",      "wake-used-up",     "wake-running",     "wake-greeted",
+    "memory-saved",      "memory-copied",    "memory-cut",       "memory-finished",  "memory-published",
+    "restore-disk",      "restore-linked",   "restore-asleep"};
 
 constexpr std::string_view stopping = ":stop";
 

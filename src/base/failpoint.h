@@ -51,6 +51,15 @@ enum class Failpoint {
   wake_used_up,     ///< The saved memory counts no more.
   wake_running,     ///< Processors run.
   wake_greeted,     ///< The clock is right, programs run.
+  // Memory for a checkpoint or a fork, and back.
+  memory_saved,      ///< The state is saved.
+  memory_copied,     ///< The RAM is; programs still stand still.
+  memory_cut,        ///< The disk has the checkpoint, or is forked.
+  memory_finished,   ///< Durable, and without a name.
+  memory_published,  ///< The checkpoint has its memory.
+  restore_disk,      ///< The disk is restored, and has no memory.
+  restore_linked,    ///< The memory has its second name, which does not count.
+  restore_asleep,    ///< It counts.
   count
 };
 /// So many are those of a disk.

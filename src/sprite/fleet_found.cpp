@@ -136,6 +136,11 @@ asio::awaitable<void> Fleet::go_on_with(EntryPtr entry, bool there) {
     enter(*entry, saved ? Phase::asleep : Phase::stopped);
     co_return;
   }
+  if (state && *state == vm::State::paused && entry->machine.is_being_copied()) {
+    enter(*entry, Phase::paused);
+    (void)co_await resume(entry, Room::regardless);  // else its phase says why
+    co_return;
+  }
   if (state && *state == vm::State::paused) {
     entry->stands_still = entry->machine.stands_still();
     enter(*entry, Phase::paused, entry->stands_still ? "stands still: memory was short" : "");

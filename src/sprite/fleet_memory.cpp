@@ -108,7 +108,12 @@ asio::awaitable<Result<>> Fleet::while_paused(EntryPtr entry, std::function<asio
   }
   const auto begin = Clock::now();
   if (runs) {
-    CO_TRY(co_await entry->machine.pause(IfSilent::refuse));
+    CO_TRY(entry->machine.mark_copying());
+    auto paused = co_await entry->machine.pause(IfSilent::refuse);
+    if (!paused) {
+      entry->machine.unmark_copying();
+      co_return paused;
+    }
   }
   auto done = co_await work();
   if (!runs) co_return done;

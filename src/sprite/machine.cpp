@@ -111,15 +111,17 @@ asio::awaitable<Result<>> Machine::connect_agent(std::chrono::milliseconds limit
   co_return Result<>{};
 }
 
-asio::awaitable<Result<>> Machine::configure_agent(std::chrono::milliseconds limit, Connections connections) {
+asio::awaitable<Result<>> Machine::configure_agent(std::chrono::milliseconds limit, Memory of) {
   wire::Configure identity = host_.new_identity(record_.id, record_.name);
   identity.mac_address = record_.mac_address;
   identity.environment = record_.environment;
-  identity.drop_connections = connections == Connections::drop;
+  identity.drop_connections = of == Memory::anothers || is_to_be_renewed();
   auto read = [folder = host_.sprite_dir(record_.id)] { return store::read_history(folder); };
   if (const auto history = co_await on_pool(host_.pool(), read)) identity.checkpoints = shown_of(*history);
   CO_TRY_LET(Stream stream, link_->open());
-  co_return co_await agent_client::configure(std::move(stream), identity, limit);
+  CO_TRY(co_await agent_client::configure(std::move(stream), identity, limit));
+  ::unlink(renewal_mark().c_str());
+  co_return Result<>{};
 }
 
 asio::awaitable<Result<>> Machine::power_on() {
@@ -185,8 +187,8 @@ asio::awaitable<Result<>> Machine::go_on_from(Blank blank, DiskOf disk, Path sta
     CO_TRY(co_await exchange_scratch());
     failpoint(Failpoint::begin_exchanged);
   }
-  const Connections connections = of ? Connections::keep : Connections::drop;  // a template has none
-  CO_TRY(co_await configure_agent(clone_limit, connections));
+  const Memory whose = of ? Memory::own : Memory::anothers;  // a template's is nobody's
+  CO_TRY(co_await configure_agent(clone_limit, whose));
   failpoint(Failpoint::begin_told);
   CO_TRY(hidden_vms::hand_over(host_, vm_id()));
   failpoint(Failpoint::begin_shown);
@@ -206,6 +208,7 @@ asio::awaitable<Result<>> Machine::exchange_scratch() {
 }
 
 asio::awaitable<Result<>> Machine::adopt() {
+  unmark_copying();
   CO_TRY(co_await connect_agent(adopt_limit));
   co_return co_await configure_agent(configure_limit);
 }
@@ -250,6 +253,7 @@ asio::awaitable<Result<>> Machine::cut_power() {
 }
 
 asio::awaitable<void> Machine::let_go() {
+  unmark_copying();
   link_.reset();
   auto close = [disk = std::move(disk_), volume = std::move(volume_), scratch = std::move(scratch_),
                 of_volume = host_.volume_dir(record_.id), of_vm = host_.vm_dir(vm_id()),
@@ -377,6 +381,7 @@ asio::awaitable<Result<Restored>> Machine::restore_asleep(std::int64_t checkpoin
   }
   Restored restored;
   CO_TRY_LET(restored.before, co_await restore_volume(checkpoint));
+  failpoint(Failpoint::restore_disk);
   std::function<Result<>(store::Volume&)> put = [of = checkpoint_memory(id),
                                                  place = memory_directory()](store::Volume& volume) -> Result<> {
     TRY_LET(const auto image, vm::open_memory_image(of));
@@ -384,7 +389,10 @@ asio::awaitable<Result<Restored>> Machine::restore_asleep(std::int64_t checkpoin
     TRY_LET(std::string instant, volume.mark_instant());
     TRY_LET(vm::MemoryImageWriter writer, vm::MemoryImageWriter::begin(place));
     TRY(writer.link(*image, std::move(instant)));
-    return writer.publish();
+    failpoint(Failpoint::restore_linked);
+    TRY(writer.publish());
+    failpoint(Failpoint::restore_asleep);
+    return {};
   };
   const auto placed = co_await with_volume<void>(std::move(put));
   if (!placed) restored.note = "its programs are not brought back: " + placed.error().what;

@@ -51,8 +51,7 @@ struct Saving {
 struct Woken {
   enum class From { memory, refused };
   From from = From::refused;
-  std::string why{};     ///< The memory was refused.
-  bool is_kept = false;  ///< It may be gone on from again.
+  std::string why{};  ///< The memory was refused.
 };
 
 /// What a sprite's disk is to the memory that it goes on from: the very disk that this knows, or any other, which has
@@ -62,8 +61,8 @@ enum class DiskOf { memory, sprite };
 /// Whether a machine stands still all the same when its agent cannot hold its programs.
 enum class IfSilent { go_ahead, refuse };
 
-/// What becomes of a machine's network connections to the outside.
-enum class Connections { keep, drop };
+/// Whether a machine goes on with another's memory, whose network connections to the outside are not its own.
+enum class Memory { own, anothers };
 
 /// Where a VM's memory is copied to: the new file `state`, and the memory file `ram`, which is there without data.
 struct MemoryCopy {
@@ -140,6 +139,11 @@ class Machine {
   asio::awaitable<Result<>> stand_still();
   /// Also of an earlier daemon. Blocks for a moment.
   bool stands_still() const;
+  /// Leaves a mark that pause() is for a copy only, until resume() or adopt(): so that the next daemon lets it go on.
+  /// Errors: as system_error.
+  Result<> mark_copying();
+  void unmark_copying();
+  bool is_being_copied() const;
   /// A paused VM goes on, whoever paused it: its clock is set, then programs go on. Errors: unavailable.
   asio::awaitable<Result<>> resume();
   /// The guest's clock is set to the host's, and programs that were held go on. Errors: unavailable.
@@ -211,17 +215,20 @@ class Machine {
   asio::awaitable<Result<store::Checkpoint>> restore_volume(std::int64_t checkpoint);
   asio::awaitable<Result<>> start_vm();
   Path checkpoint_memories() const { return host_.sprite_dir(record_.id) / "checkpoints"; }
+  /// A VM that went on from memory that may be gone on from again has it until it has other random numbers, and no
+  /// connections to the outside, whichever daemon sees to that: before its programs go on.
+  Path renewal_mark() const { return host_.vm_dir(vm_id()) / "goes-on-again"; }
+  bool is_to_be_renewed() const;
+  Path copying_mark() const { return host_.vm_dir(vm_id()) / "being-copied"; }
   Path standing_mark() const { return host_.vm_dir(vm_id()) / "stands-still"; }
   /// As far as it is known without the hypervisor and the disk.
   Result<vm::MemoryStamp> stamp() const;
   asio::awaitable<Result<>> answers_within(std::chrono::milliseconds limit);
   asio::awaitable<Result<>> hold();
-  asio::awaitable<Result<>> renew();
   asio::awaitable<Result<>> connect_agent(std::chrono::milliseconds limit);
   asio::awaitable<Result<>> go_on_from(Blank blank, DiskOf disk, Path state);
   asio::awaitable<Result<>> exchange_scratch();
-  asio::awaitable<Result<>> configure_agent(std::chrono::milliseconds limit,
-                                            Connections connections = Connections::keep);
+  asio::awaitable<Result<>> configure_agent(std::chrono::milliseconds limit, Memory of = Memory::own);
   asio::awaitable<Result<>> wait_until_absent(std::chrono::milliseconds limit);
   Result<vm::MachineSpec> machine_spec() const;
   std::uint64_t console_bytes() const;

@@ -58,6 +58,7 @@ struct Wake {
   Host& host;
   std::shared_ptr<std::atomic<bool>> given_up;  ///< Nobody waits for it any more; the saved memory stays then.
   Path memory{};
+  Path renewal_mark{};
   bool into_blank = false;
   vm::MachineSpec spec{};
   vm::MemoryStamp wanted{};
@@ -70,7 +71,7 @@ struct Wake {
     if (!loaded) (void)hypervisor.destroy(spec.id);  // the first failure is the one to tell
     if (!loaded && loaded.error().kind == Error::Kind::corrupt) return refused(loaded.error());
     if (!loaded) return std::move(loaded).error();
-    return Woken{Woken::From::memory, {}, image->is_kept};
+    return Woken{Woken::From::memory, {}};
   }
 
  private:
@@ -87,6 +88,8 @@ struct Wake {
     // As long as it is saved, a VM that stands still is taken for one that never ran.
     if (into_blank) TRY(hidden_vms::hand_over(host, spec.id));
     if (*given_up) return Error{Error::Kind::busy, "the wake was given up"};
+    ::unlink(renewal_mark.c_str());  // what is left of one that ended
+    if (image.is_kept) TRY(open_file(renewal_mark, O_WRONLY | O_CREAT));
     TRY(vm::consume_memory_image(memory));
     failpoint(Failpoint::wake_used_up);
     TRY(hypervisor.resume(spec.id));
@@ -151,12 +154,22 @@ asio::awaitable<Result<>> Machine::stand_still() {
   co_return co_await host_.with_hypervisor("pausing the machine", stand, pause_limit);
 }
 
+Result<> Machine::mark_copying() {
+  TRY(open_file(copying_mark(), O_WRONLY | O_CREAT));
+  return {};
+}
+
+void Machine::unmark_copying() { ::unlink(copying_mark().c_str()); }
+
+bool Machine::is_being_copied() const { return ::access(copying_mark().c_str(), F_OK) == 0; }
+
 bool Machine::stands_still() const { return ::access(standing_mark().c_str(), F_OK) == 0; }
 
 asio::awaitable<Result<>> Machine::resume() {
-  auto resume = [id = vm_id(), mark = standing_mark()](vm::Hypervisor& hypervisor) -> Result<> {
+  auto resume = [id = vm_id(),
+                 marks = std::array{standing_mark(), copying_mark()}](vm::Hypervisor& hypervisor) -> Result<> {
     TRY(hypervisor.resume(id));
-    ::unlink(mark.c_str());
+    for (const Path& mark : marks) ::unlink(mark.c_str());
     return {};
   };
   CO_TRY(co_await host_.with_hypervisor("resuming the machine", resume));
@@ -170,6 +183,9 @@ asio::awaitable<Result<>> Machine::greet() {
   if (!reachable()) {
     CO_TRY(co_await connect_agent(greet_limit));
   }
+  if (is_to_be_renewed()) {
+    CO_TRY(co_await configure_agent(go_on_limit));
+  }
   Result<> gone_on;
   for (int attempt = 0; attempt < clock_attempts; ++attempt) {
     const auto begin = std::chrono::steady_clock::now();
@@ -181,12 +197,7 @@ asio::awaitable<Result<>> Machine::greet() {
   co_return gone_on;
 }
 
-/// What was gone on from before is given other random numbers, before its programs go on. The connections that it had
-/// went on without it.
-asio::awaitable<Result<>> Machine::renew() {
-  CO_TRY(co_await connect_agent(greet_limit));
-  co_return co_await configure_agent(go_on_limit, Connections::drop);
-}
+bool Machine::is_to_be_renewed() const { return ::access(renewal_mark().c_str(), F_OK) == 0; }
 
 asio::awaitable<Result<vm::State>> Machine::vm_state() {
   auto look = [id = vm_id()](vm::Hypervisor& hypervisor) { return hypervisor.state(id); };
@@ -274,10 +285,13 @@ asio::awaitable<Result<>> Machine::copy_memory_to(MemoryCopy to, std::function<R
   auto copy = [to, work = std::move(work), volume = volume_, spec = std::move(spec),
                given_up](vm::Hypervisor& hypervisor) -> Result<> {
     TRY(save_paused(hypervisor, spec.id, to.state));
+    failpoint(Failpoint::memory_saved);
     auto copying =
         std::async(std::launch::async, [&] { return vm::copy_memory_file(spec.memory_file, to.ram, *given_up); });
     const auto worked = work(*volume);
+    failpoint(Failpoint::memory_cut);
     const auto copied = copying.get();
+    failpoint(Failpoint::memory_copied);
     TRY(worked);
     return copied;
   };
@@ -298,8 +312,11 @@ asio::awaitable<Result<std::shared_ptr<Saving>>> Machine::begin_checkpoint(
                work = std::move(work)](vm::Hypervisor& hypervisor) -> Result<> {
     saving->stamp.machine = hypervisor.compatibility(spec);
     TRY(save_paused(hypervisor, spec.id, saving->writer.state()));
+    failpoint(Failpoint::memory_saved);
     TRY(saving->writer.copy_ram(saving->memory_file, spec.memory_bytes, saving->cancelled));
+    failpoint(Failpoint::memory_copied);
     TRY_LET(saving->stamp.disk, work(*volume));
+    failpoint(Failpoint::memory_cut);
     return {};
   };
   auto saved = co_await host_.with_hypervisor("saving the machine", save, save_limit);
@@ -311,7 +328,10 @@ asio::awaitable<Result<std::shared_ptr<Saving>>> Machine::begin_checkpoint(
 asio::awaitable<Result<>> Machine::finish_checkpoint(std::shared_ptr<Saving> saving) {
   auto finish = [saving, place = checkpoint_memory(saving->stamp.disk)]() -> Result<> {
     TRY(saving->writer.finish(saving->stamp));
-    return saving->writer.publish_as(place);
+    failpoint(Failpoint::memory_finished);
+    TRY(saving->writer.publish_as(place));
+    failpoint(Failpoint::memory_published);
+    return {};
   };
   co_return co_await on_pool(host_.pool(), finish);
 }
@@ -349,7 +369,11 @@ asio::awaitable<Result<>> Machine::copy_saved_to(MemoryCopy to, Path directory, 
 asio::awaitable<Result<Woken>> Machine::wake(std::optional<Blank> blank) {
   CO_TRY(co_await host_.hypervisor());
   const auto given_up = std::make_shared<std::atomic<bool>>(false);
-  Wake wake{.host = host_, .given_up = given_up, .memory = memory_directory(), .into_blank = blank.has_value()};
+  Wake wake{.host = host_,
+            .given_up = given_up,
+            .memory = memory_directory(),
+            .renewal_mark = renewal_mark(),
+            .into_blank = blank.has_value()};
   if (blank) disk_ = std::move(blank->disks);
   auto serve = [this, &wake]() -> Result<> {
     TRY_LET(wake.spec, machine_spec());
@@ -369,9 +393,7 @@ asio::awaitable<Result<Woken>> Machine::wake(std::optional<Blank> blank) {
   *given_up = true;
   auto tidy = [directory = memory_directory()] { return vm::remove_memory_remnants(directory); };
   if (woken && woken->from == Woken::From::memory) {
-    Result<> greeted;
-    if (woken->is_kept) greeted = co_await renew();
-    if (greeted) greeted = co_await greet();
+    const auto greeted = co_await greet();
     if (!greeted) {
       (void)co_await cut_power();
       woken = Woken{Woken::From::refused, "its agent did not answer: " + greeted.error().what};
