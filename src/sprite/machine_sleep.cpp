@@ -11,6 +11,7 @@
 
 #include "base/directory.h"
 #include "base/failpoint.h"
+#include "base/log.h"
 #include "sprite/agent_client.h"
 #include "sprite/hidden_vms.h"
 #include "sprite/machine.h"
@@ -62,9 +63,11 @@ struct Wake {
   bool into_blank = false;
   vm::MachineSpec spec{};
   vm::MemoryStamp wanted{};
+  std::chrono::steady_clock::time_point begun = std::chrono::steady_clock::now();
 
   Result<Woken> operator()(vm::Hypervisor& hypervisor) const {
     auto image = usable_memory(hypervisor, memory, spec, wanted);
+    if (!image) tell_if_refused(image.error());
     if (!image && into_blank) (void)hypervisor.destroy(spec.id);
     if (!image) return refused(image.error());
     auto loaded = load(hypervisor, *image);
@@ -77,8 +80,7 @@ struct Wake {
  private:
   Result<> load(vm::Hypervisor& hypervisor, const vm::MemoryImage& image) const {
     if (into_blank) {
-      TRY(vm::empty_memory_file(spec.memory_file));
-      TRY(vm::fill_memory(image, spec.memory_file, *given_up));
+      TRY(fill(image));
     } else {
       TRY(start(hypervisor, image));
     }
@@ -100,12 +102,30 @@ struct Wake {
   Result<> start(vm::Hypervisor& hypervisor, const vm::MemoryImage& image) const {
     ::unlink(spec.memory_file.c_str());
     TRY(vm::make_memory_file(spec.memory_file, spec.memory_bytes));
-    auto filling = std::async(std::launch::async, [&] { return vm::fill_memory(image, spec.memory_file, *given_up); });
+    auto filling = std::async(std::launch::async, [&] {
+      auto filled = fill(image);
+      if (!filled) (void)hypervisor.destroy(spec.id);  // nobody waits for a QEMU that is not needed
+      return filled;
+    });
     const auto started = hypervisor.start_waiting(spec);
     if (!started) *given_up = true;
-    const auto filled = filling.get();
+    auto filled = filling.get();
+    if (!filled && filled.error().kind == Error::Kind::corrupt) return filled;
     TRY(started);
     return filled;
+  }
+
+  Result<> fill(const vm::MemoryImage& image) const {
+    auto filled = vm::fill_memory(image, spec.memory_file, *given_up);
+    if (!filled) tell_if_refused(filled.error());
+    return filled;
+  }
+
+  void tell_if_refused(const Error& why) const {
+    if (why.kind != Error::Kind::corrupt) return;
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begun;
+    log::warning("sprite '{}': its saved memory is refused after {:.0f} ms: {}", spec.hostname, took.count(),
+                 log::one_line(why));
   }
 
   Result<Woken> refused(const Error& why) const {

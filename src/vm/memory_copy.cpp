@@ -1,5 +1,6 @@
 #include "vm/memory_copy.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -32,6 +33,15 @@ std::uint64_t next_hole(const Fd& file, std::uint64_t from, std::uint64_t end) {
   return found < 0 ? end : std::min(static_cast<std::uint64_t>(found), end);
 }
 
+/// No data is in [begin, end) then.
+Result<> punch(const Fd& file, std::uint64_t begin, std::uint64_t end) {
+  begin = next_data(file, begin, end);
+  if (begin >= end || ::fallocate(file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(begin),
+                                  static_cast<off_t>(end - begin)) == 0)
+    return {};
+  return system_error("cannot empty a part of a memory file");
+}
+
 /// A run of pages with data, in the buffer of a block.
 struct Run {
   std::size_t at = 0, bytes = 0;
@@ -57,10 +67,15 @@ class Block {
     return {};
   }
 
-  Result<> write(const Fd& to, std::uint64_t begin) const {
-    for (const Run& run : runs_)
+  /// Gives [begin, end) of `to` what was read: the pages with data, and holes between them.
+  Result<> write(const Fd& to, std::uint64_t begin, std::uint64_t end) const {
+    std::uint64_t at = begin;
+    for (const Run& run : runs_) {
+      TRY(punch(to, at, begin + run.at));
       TRY(pwrite_all(to.get(), ByteView(buffer_).subspan(run.at, run.bytes), begin + run.at));
-    return {};
+      at = begin + run.at + run.bytes;
+    }
+    return punch(to, at, end);
   }
 
   std::uint32_t checksum() const { return checksum_; }
@@ -89,20 +104,32 @@ class Block {
   std::uint32_t checksum_ = 0;
 };
 
-/// The blocks of one copy, which several threads take from it; the first error ends all.
-class Copy {
+/// The blocks of a memory, which several threads take from it; the first error ends all.
+class Blocks {
  public:
-  Copy(const Fd& from, const Fd& to, std::uint64_t bytes, const std::vector<std::uint32_t>* expected,
-       const std::atomic<bool>& cancelled)
-      : from_(from), to_(to), bytes_(bytes), expected_(expected), cancelled_(cancelled) {
+  /// `expected`: the checksum of each, if they are to be compared. `to`: where they are copied, if they are.
+  Blocks(const Fd& from, std::uint64_t bytes, const std::vector<std::uint32_t>* expected, const Fd* to,
+         const std::atomic<bool>& cancelled)
+      : from_(from), bytes_(bytes), expected_(expected), to_(to), cancelled_(cancelled) {
     copied_.checksums.resize((bytes + memory_block_bytes - 1) / memory_block_bytes);
   }
 
+  Result<CopiedMemory> all() && {
+    std::vector<std::future<void>> others;
+    for (unsigned i = 1; i < std::min(std::thread::hardware_concurrency(), threads_max); ++i)
+      others.push_back(std::async(std::launch::async, [this] { work(); }));
+    work();
+    for (auto& other : others) other.get();
+    TRY(std::move(outcome_));
+    return std::move(copied_);
+  }
+
+ private:
   /// Until none is left.
   void work() {
     Block block;
     for (std::size_t number = next_++; number < copied_.checksums.size(); number = next_++) {
-      auto done = copy(block, number);
+      auto done = take(block, number);
       const std::lock_guard lock(mutex_);
       copied_.checksums[number] = block.checksum();
       copied_.data_bytes += block.data_bytes();
@@ -112,26 +139,20 @@ class Copy {
     }
   }
 
-  Result<CopiedMemory> result() && {
-    TRY(std::move(outcome_));
-    return std::move(copied_);
-  }
-
- private:
-  Result<> copy(Block& block, std::size_t number) const {
+  Result<> take(Block& block, std::size_t number) const {
     if (cancelled_) return Error{Error::Kind::busy, "the copy of the memory was cancelled", {}, {}};
-    const std::uint64_t begin = number * memory_block_bytes;
-    TRY(block.read(from_, begin, std::min(begin + memory_block_bytes, bytes_)));
+    const std::uint64_t begin = number * memory_block_bytes, end = std::min(begin + memory_block_bytes, bytes_);
+    TRY(block.read(from_, begin, end));
     if (expected_ && (number >= expected_->size() || (*expected_)[number] != block.checksum()))
       return Error{
           Error::Kind::corrupt, fmt::format("the saved memory has a wrong checksum at {} MiB", begin / MiB), {}, {}};
-    return block.write(to_, begin);
+    return to_ ? block.write(*to_, begin, end) : Result<>();
   }
 
   const Fd& from_;
-  const Fd& to_;
   const std::uint64_t bytes_;
   const std::vector<std::uint32_t>* const expected_;
+  const Fd* const to_;
   const std::atomic<bool>& cancelled_;
   std::atomic<std::size_t> next_ = 0;
   std::mutex mutex_;
@@ -142,14 +163,15 @@ class Copy {
 }  // namespace
 
 Result<CopiedMemory> copy_memory(const Fd& from, const Fd& to, std::uint64_t bytes,
-                                 const std::vector<std::uint32_t>* expected, const std::atomic<bool>& cancelled) {
-  Copy copy(from, to, bytes, expected, cancelled);
-  std::vector<std::future<void>> others;
-  for (unsigned i = 1; i < std::min(std::thread::hardware_concurrency(), threads_max); ++i)
-    others.push_back(std::async(std::launch::async, [&] { copy.work(); }));
-  copy.work();
-  for (auto& other : others) other.get();
-  return std::move(copy).result();
+                                 const std::atomic<bool>& cancelled) {
+  return Blocks(from, bytes, nullptr, &to, cancelled).all();
+}
+
+Result<> copy_verified_memory(const Fd& from, const Fd& to, std::uint64_t bytes,
+                              const std::vector<std::uint32_t>& expected, const std::atomic<bool>& cancelled) {
+  TRY(Blocks(from, bytes, &expected, nullptr, cancelled).all());
+  TRY(Blocks(from, bytes, &expected, &to, cancelled).all());
+  return {};
 }
 
 }  // namespace sprite::vm

@@ -158,8 +158,7 @@ Result<> fill_memory(const MemoryImage& image, const Path& to, const std::atomic
   const auto filled = [&]() -> Result<> {
     if (::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0)
       return system_error("cannot make memory file '" + to.string() + "'");
-    TRY(copy_memory(from, file, bytes, &image.ram_checksums, cancelled));
-    return {};
+    return copy_verified_memory(from, file, bytes, image.ram_checksums, cancelled);
   }();
   if (!filled) ::unlink(to.c_str());
   return filled;
@@ -169,7 +168,7 @@ Result<> copy_memory_file(const Path& from, const Path& to, const std::atomic<bo
   TRY_LET(const std::uint64_t bytes, size_of(from));
   TRY_LET(const Fd source, open_file(from, O_RDONLY));
   TRY_LET(const Fd copy, open_file(to, O_RDWR | O_NOFOLLOW));
-  TRY(copy_memory(source, copy, bytes, nullptr, cancelled));
+  TRY(copy_memory(source, copy, bytes, cancelled));
   return {};
 }
 
@@ -205,7 +204,7 @@ Result<> MemoryImageWriter::copy_ram(const Path& memory_file, std::uint64_t byte
   const Path ram = unfinished_ / "ram";
   TRY_LET(const Fd to, open_file(ram, O_RDWR | O_CREAT | O_EXCL));
   if (::ftruncate(to.get(), static_cast<off_t>(bytes)) != 0) return system_error("cannot make '" + ram.string() + "'");
-  TRY_LET(copied_, copy_memory(memory, to, bytes, nullptr, cancelled));
+  TRY_LET(copied_, copy_memory(memory, to, bytes, cancelled));
   return {};
 }
 

@@ -47,12 +47,13 @@ struct MemoryImage {
 /// Opens the memory image `directory`; nothing if there is none. Errors: corrupt (with what is wrong), as system_error.
 Result<std::optional<MemoryImage>> open_memory_image(const Path& directory);
 
-/// Gives the memory file `to`, which is made unless it is there without data, the image's RAM: a sparse copy, verified.
-/// Errors: corrupt, no_space, as system_error; busy (`cancelled` became true). It is removed then.
+/// Gives the memory file `to`, which is made unless it is there, the image's RAM, and nothing else: a sparse copy, all
+/// of it verified before the first byte is written. Errors: corrupt, no_space, as system_error; busy (`cancelled`
+/// became true). It is removed then.
 Result<> fill_memory(const MemoryImage& image, const Path& to, const std::atomic<bool>& cancelled);
 
-/// Gives the memory file `to`, which is there without data, what the memory file `from` holds, which must not change
-/// meanwhile. Errors: no_space, as system_error; busy (`cancelled` became true).
+/// Gives the memory file `to`, which is there, what the memory file `from` holds, which must not change meanwhile.
+/// Errors: no_space, as system_error; busy (`cancelled` became true).
 Result<> copy_memory_file(const Path& from, const Path& to, const std::atomic<bool>& cancelled);
 
 /// The image at `directory` is there no more, and durably so; its bytes go with remove_memory_remnants(). Errors: as
