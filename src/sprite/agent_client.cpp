@@ -53,8 +53,11 @@ asio::awaitable<Result<>> configure(Stream stream, wire::Configure identity, std
   co_return Result<>{};
 }
 
-asio::awaitable<Result<>> run_program(Stream stream, std::string program, std::chrono::milliseconds limit) {
-  return post(std::move(stream), "/v1/exec?cmd=" + std::move(program), limit);
+asio::awaitable<Result<>> run_program(Stream stream, std::vector<std::string> words, std::chrono::milliseconds limit) {
+  std::string target = "/v1/exec";
+  for (const std::string& word : words)
+    target += (&word == &words.front() ? "?cmd=" : "&cmd=") + http::url_encode(word);
+  return post(std::move(stream), std::move(target), limit);
 }
 
 asio::awaitable<Result<wire::AgentStatus>> status(Stream stream, std::chrono::milliseconds limit) {

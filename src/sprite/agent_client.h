@@ -12,8 +12,9 @@ namespace sprite::agent_client {
 /// Gives the machine its identity, clock and entropy; returns when programs may run in it. Safe to repeat.
 /// Errors: those the agent answered; unavailable (no answer within `limit`).
 boost::asio::awaitable<Result<>> configure(Stream stream, wire::Configure identity, std::chrono::milliseconds limit);
-/// Runs a program until it ends, without input; its output is of no interest. Errors: unavailable.
-boost::asio::awaitable<Result<>> run_program(Stream stream, std::string program, std::chrono::milliseconds limit);
+/// Runs a program until it ends, without input; its output and how it ended are of no interest. Errors: unavailable.
+boost::asio::awaitable<Result<>> run_program(Stream stream, std::vector<std::string> words,
+                                             std::chrono::milliseconds limit);
 /// Errors: unavailable.
 boost::asio::awaitable<Result<wire::AgentStatus>> status(Stream stream, std::chrono::milliseconds limit);
 /// When the machine was last in use from inside, and the timers that programs have set, of which those less than `near`

@@ -120,7 +120,8 @@ asio::awaitable<Result<>> Blanks::rehearse(std::shared_ptr<Blank> blank) {
   CO_TRY_LET(Stream first, link->open());
   CO_TRY(co_await agent_client::configure(std::move(first), identity, rehearsal_limit));
   CO_TRY_LET(Stream second, link->open());
-  CO_TRY(co_await agent_client::run_program(std::move(second), "true", rehearsal_limit));
+  std::vector<std::string> first_program{"true"};
+  CO_TRY(co_await agent_client::run_program(std::move(second), std::move(first_program), rehearsal_limit));
   const wire::Configure nobody;
   CO_TRY_LET(Stream third, link->open());
   CO_TRY(co_await agent_client::configure(std::move(third), nobody, rehearsal_limit));

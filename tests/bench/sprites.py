@@ -331,11 +331,10 @@ def sleep_on_disk(world, name):
     return returned, (time.perf_counter() - begun) * 1000
 
 
-def fill_memory(world, name, megabytes):
-    """Until so much of the guest's memory is in use."""
-    fill = ("used=$(awk '/MemTotal/ {t=$2} /MemAvailable/ {a=$2} END {print int((t-a)/1000)}' /proc/meminfo); "
-            f"head -c $((({megabytes} - used) * 1000000)) /dev/urandom >/dev/shm/fill")
-    world.run("exec", "-s", name, "--", "sh", "-c", fill)
+def fill_memory(megabytes):
+    """A program after which so much of the guest's memory is in use."""
+    return ["sh", "-c", "used=$(awk '/MemTotal/ {t=$2} /MemAvailable/ {a=$2} END {print int((t-a)/1000)}' /proc/meminfo); "
+            f"head -c $((({megabytes} - used) * 1000000)) /dev/urandom >/dev/shm/fill"]
 
 
 def wakes_in_use(world, options):
@@ -344,7 +343,7 @@ def wakes_in_use(world, options):
     for megabytes in IN_USE:
         name = f"uses-{megabytes}"
         world.run("create", "--skip-console", "--memory", "2GiB", name)
-        fill_memory(world, name, megabytes)
+        world.run("exec", "-s", name, "--", *fill_memory(megabytes))
         times[megabytes] = []
         for _ in range(options.sleeps):
             sleep_on_disk(world, name)
@@ -353,13 +352,14 @@ def wakes_in_use(world, options):
     return times
 
 
-def restores(top, build, work, runtime, options):
+def restores(top, build, work, runtime, options, memory_mib, *first_program):
     """Milliseconds of `virsh save` and of `virsh restore` until a program has run, of the same guest."""
     disk, saved = f"{work}/baseline.qcow2", f"{work}/baseline.saved"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", f"{top}/build/images/base/rootfs.img", "-F", "raw", disk], check=True)
-    with virsh.machine(top, build, work, runtime, disk) as machine:
+    with virsh.machine(top, build, work, runtime, disk, memory_mib) as machine:
         if not machine:
             return [], []
+        virsh.answer(build, runtime, *first_program)
         saves, restored = [], []
         for _ in range(options.sleeps):
             saves.append(machine.run(f"save {virsh.NAME} {saved}"))
@@ -385,7 +385,9 @@ def sleeps(report, top, build, world, work, runtime, options):
         from_disk.append(milliseconds(answer))
     world.run("stop", "-s", "sleeper")
     in_use = wakes_in_use(world, options)
-    saves, restored = restores(top, build, work, runtime, options)
+    saves, restored = restores(top, build, work, runtime, options, 512)
+    restored_in_use = {megabytes: restores(top, build, work, runtime, options, 2048, *fill_memory(megabytes))[1]
+                       for megabytes in IN_USE}
     report.section("Sleep: to an exec's answer", "a cold boot of the same sprite; of sleep --deep: virsh save")
     report.add(figure("sleep", "ms", pauses))
     report.add(figure("wake, paused", "ms", from_pause, boots, at_most(100)))
@@ -397,6 +399,10 @@ def sleeps(report, top, build, world, work, runtime, options):
     few, many = (in_use[megabytes] for megabytes in IN_USE)
     report.add(figure(f"wake with {IN_USE[0]} MB in use", "ms", few))
     report.add(figure(f"wake with {IN_USE[1]} MB in use, over that", "ms", many, few, ratio_at_most(2.5)))
+    for megabytes, restored in restored_in_use.items():
+        if restored:
+            report.add(figure(f"virsh restore of {megabytes} MB in use, over that wake", "ms", restored, in_use[megabytes],
+                              ratio_at_least(4)))
     sleeps_with_blank(report, world, options, boots)
 
 

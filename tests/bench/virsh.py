@@ -49,7 +49,7 @@ class Virsh:
     PROMPT = "virsh # "
 
     def __init__(self, folder):
-        os.makedirs(f"{folder}/etc", mode=0o700)
+        os.makedirs(f"{folder}/etc", mode=0o700, exist_ok=True)
         with open(f"{folder}/etc/qemu.conf", "w") as file:
             file.write(CONFIGURATION)
         self.session = subprocess.Popen(["stdbuf", "-o0", "virsh", "--quiet", "--connect", f"qemu:///embed?root={folder}"],
@@ -81,9 +81,9 @@ class Virsh:
         self.session.wait()
 
 
-def answer(build, runtime):
-    """Returns when a program has run in the machine."""
-    subprocess.run([f"{build}/tests/tool_agent_call", f"{runtime}/virsh.sock", "run", "true"], check=True)
+def answer(build, runtime, *program):
+    """Returns when a program, `true` if no other is given, has run in the machine."""
+    subprocess.run([f"{build}/tests/tool_agent_call", f"{runtime}/virsh.sock", "run", *(program or ["true"])], check=True)
 
 
 @contextlib.contextmanager
