@@ -117,6 +117,7 @@ Result<> Fleet::open() {
     if (const auto removed = remove_tree(folder); !removed)
       log::warning("ignoring '{}': {}", folder.string(), log::one_line(removed.error()));
   }
+  strays_ = find_strays();
   host_.on_ended([weak = weak_from_this(), executor = host_.executor()](std::string id, std::string reason) {
     if (auto self = weak.lock())
       asio::co_spawn(executor, self->machine_ended(std::move(id), std::move(reason)), [self](std::exception_ptr) {});

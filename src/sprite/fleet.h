@@ -138,6 +138,8 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
                                        std::function<Result<>(store::Volume&)> fork_disk);
   void load(const Path& folder);
   bool remove_unborn(const Path& folder, const Record& record);
+  std::vector<Path> find_strays() const;
+  asio::awaitable<void> remove_strays(const std::vector<std::string>& vm_ids);
   Error told(Error error, std::string doing) const;
   wire::Sprite to_wire(const Entry& entry) const;
   void enter(Entry& entry, Phase phase, std::string detail = "");
@@ -228,6 +230,7 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   Blanks blanks_{host_};
   std::optional<store::PackUpkeep> pack_upkeep_;
   std::vector<std::string> left_over_;       ///< Hidden VMs of earlier daemons.
+  std::vector<Path> strays_;                 ///< Runtime folders of earlier daemons that are no sprite's.
   std::map<std::string, EntryPtr> entries_;  // by name
   std::map<std::uint64_t, std::function<void(const wire::Sprite&)>> watchers_;
   std::uint64_t next_watcher_ = 0;

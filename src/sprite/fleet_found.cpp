@@ -4,9 +4,11 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
+#include "base/directory.h"
 #include "base/log.h"
 #include "sprite/fleet.h"
 #include "sprite/hidden_vms.h"
+#include "sprite/on_pool.h"
 #include "vm/machine_files.h"
 
 namespace sprite {
@@ -81,6 +83,29 @@ bool Fleet::remove_unborn(const Path& folder, const Record& record) {
   return true;
 }
 
+/// What earlier daemons did not live to make or to remove. Those that are made from now on have other names.
+std::vector<Path> Fleet::find_strays() const {
+  std::vector<Path> strays = entries_of(host_.vms_dir());
+  std::erase_if(strays, [&](const Path& folder) {
+    const auto is_of = [&](const std::string& vm_id) { return host_.vm_dir(vm_id) == folder; };
+    return std::ranges::any_of(left_over_, is_of) || std::ranges::any_of(entries_, [&](const auto& each) {
+             return is_of(each.second->machine.vm_id()) || host_.volume_dir(each.second->record.id) == folder;
+           });
+  });
+  return strays;
+}
+
+/// Unless a machine has one.
+asio::awaitable<void> Fleet::remove_strays(const std::vector<std::string>& vm_ids) {
+  for (const std::string& id : vm_ids) std::erase(strays_, host_.vm_dir(id));
+  auto remove = [strays = std::exchange(strays_, {})]() -> Result<> {
+    for (const Path& folder : strays) TRY(remove_tree(folder));
+    return {};
+  };
+  const auto removed = co_await on_pool(host_.pool(), remove);
+  if (!removed) log::warning("ignoring: {}", log::one_line(removed.error()));  // the next daemon tries again
+}
+
 asio::awaitable<void> Fleet::go_on_with_machines() {
   std::vector<std::pair<EntryPtr, std::shared_ptr<Turns::Turn>>>
       served;  // their turns, so that nobody comes in between
@@ -103,6 +128,7 @@ asio::awaitable<void> Fleet::go_on_with_machines() {
   served.clear();
   const bool knows_all =
       std::ranges::none_of(entries_, [](const auto& each) { return each.second->damage.has_value(); });
+  if (knows_all) co_await remove_strays(*ids);
   for (const std::string& id : *ids)  // a damaged sprite's may be any of them
     if (knows_all && !sprite_in(id) && !hidden_vms::is_hidden(host_, id)) left_over_.push_back(id);
   for (const std::string& id : left_over_) {
