@@ -130,6 +130,26 @@ Check check_image(const settings::Settings& settings) {
   return check;
 }
 
+bool succeeds(const std::vector<std::string>& command) {
+  const auto finished = run_process(command, std::chrono::seconds(10));
+  return finished && finished->exit_status == 0;
+}
+
+/// Whether a shutdown of this host waits for sprites: since the daemon is a service that the user's manager ends in
+/// peace, or since the user may hold it up, as the daemon then does (daemon/host_shutdown.h), and we for a moment.
+Check check_shutdown() {
+  if (succeeds({"systemctl", "--user", "--quiet", "is-enabled", "sprite-daemon"}))
+    return {"shutdown", Health::good, "waits until sprites are on the disk: the daemon is your service"};
+  if (succeeds({"systemd-inhibit", "--what=shutdown", "--mode=delay", "--who=sprite", "--why=doctor", "true"}))
+    return {"shutdown", Health::good, "waits until sprites are on the disk, for as long as logind allows"};
+  std::error_code ignored;
+  if (std::filesystem::exists("/run/systemd/system", ignored))
+    return {"shutdown", Health::warning, "ends programs in sprites: logind does not let you hold it up",
+            "systemctl --user enable --now sprite-daemon, or sudo apt-get install polkitd"};
+  return {"shutdown", Health::warning, "ends programs in sprites: no systemd runs here that would tell us of it",
+          "before it: sprite sleep --all --deep --wait"};
+}
+
 /// The daemon is started when it is not running: whether that works is what counts.
 Check check_daemon(Context& context, const settings::Settings& settings) {
   const auto started = ensure_daemon(settings);
@@ -153,8 +173,8 @@ std::vector<Check> check_all(Context& context) {
   checks.insert(checks.end(), {check_processor(), check_qemu(), check_libvirt(), check_user(), check_network()});
   if (!loaded) return checks;
   const settings::Settings& settings = (*loaded)->values;
-  checks.insert(checks.end(),
-                {check_disk(settings), check_memory(settings), check_image(settings), check_daemon(context, settings)});
+  checks.insert(checks.end(), {check_disk(settings), check_memory(settings), check_image(settings), check_shutdown(),
+                               check_daemon(context, settings)});
   return checks;
 }
 

@@ -14,16 +14,19 @@
 #include <boost/asio/signal_set.hpp>
 #include <chrono>
 #include <cstdlib>
+#include <optional>
 
 #include "api/api.h"
 #include "api/guest.h"
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/unix_socket.h"
+#include "daemon/host_shutdown.h"
 #include "daemon/instance.h"
 #include "daemon/log_file.h"
 #include "http/server.h"
 #include "settings/daemon_record.h"
+#include "sprite/all_to_disk.h"
 #include "sprite/open.h"
 
 namespace sprite::daemon {
@@ -145,6 +148,8 @@ Result<> serve(const settings::Settings& settings, const Options& options, Repor
   local.listen(std::move(local_socket));
   log::info("daemon {} is ready: process {}, 127.0.0.1:{}", SPRITE_VERSION, ::getpid(), loopback.record.port);
   report.send({});
+  std::optional<HostShutdown> host_shutdown(std::in_place, loop.get_executor(),
+                                            [&sprites] { return put_all_on_disk(*sprites); });
 
   ends.async_wait([&](boost::system::error_code, int signal) {
     log::info("stopping: signal {}", signal);
@@ -158,6 +163,7 @@ Result<> serve(const settings::Settings& settings, const Options& options, Repor
   const auto deadline = std::chrono::steady_clock::now() + connections_limit;
   while (local.connections() + with_token.connections() > 0 && std::chrono::steady_clock::now() < deadline)
     loop.run_one_until(deadline);
+  host_shutdown.reset();
   guests.reset();
   sprites->close();
   sprites.reset();

@@ -11,7 +11,7 @@
 
 namespace sprite::test {
 
-class FakeSprites final : public Sprites {
+class FakeSprites : public Sprites {
  public:
   explicit FakeSprites(Loop& loop) : loop_(loop), agent_(loop.executor(), agent_router_) {}
 
