@@ -9,7 +9,8 @@ install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/sprite)
 install(FILES completions/sprite.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME sprite)
 install(FILES completions/_sprite DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
 install(FILES completions/sprite.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
-# A user's service, which names the program by where it is installed.
+# A user's service, which names the program by where it is installed. Where it goes systemd looks for it also if the prefix
+# is ~/.local, unlike lib/.
 install(CODE "set(BIN \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}\")
   configure_file(${PROJECT_SOURCE_DIR}/packaging/sprite-daemon.service
-    \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/lib/systemd/user/sprite-daemon.service\" @ONLY)")
+    \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DATADIR}/systemd/user/sprite-daemon.service\" @ONLY)")
