@@ -210,7 +210,8 @@ asio::awaitable<Result<>> Machine::exchange_scratch() {
 asio::awaitable<Result<>> Machine::adopt() {
   unmark_copying();
   CO_TRY(co_await connect_agent(adopt_limit));
-  co_return co_await configure_agent(configure_limit);
+  CO_TRY(co_await configure_agent(configure_limit));
+  co_return co_await greet();  // an earlier daemon may have been killed while programs stood still
 }
 
 asio::awaitable<bool> Machine::has_ended() {
