@@ -336,6 +336,8 @@ Result<Domain> Libvirt::require(const std::string& id) {
 Result<State> Libvirt::state(const std::string& id) {
   const auto known = machine(id);
   if (!known) return State::absent;
+  // libvirt may take seconds to notice that a QEMU was killed.
+  if (known->phase == Machine::Phase::running && !process_lives(known->record.runtime_directory)) return State::absent;
   TRY_LET(const auto domain, find(known->record.domain_id));
   if (!domain) return State::absent;
   int state = 0, reason = 0;

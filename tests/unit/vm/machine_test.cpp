@@ -130,6 +130,8 @@ TEST_CASE("a guest's own end is told, with its reason") {
   SUBCASE("QEMU is killed") {
     REQUIRE(Rig::run(spec, "true"));
     REQUIRE(::kill(process_of(spec), SIGKILL) == 0);
+    REQUIRE(eventually([&] { return !process_lives(spec.runtime_directory); }));
+    CHECK(*hypervisor->state(spec.id) == State::absent);  // whether or not libvirt has noticed
     expected = "QEMU ended unexpectedly";
   }
   CHECK(eventually([&] { return !ends.now().empty(); }));
