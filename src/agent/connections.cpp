@@ -68,8 +68,11 @@ class Diagnosis {
     for (bool more = true; more;) {
       TRY_LET(int left, receive());
       for (const nlmsghdr* each = first(); NLMSG_OK(each, left); each = NLMSG_NEXT(each, left)) {
-        if (each->nlmsg_type == NLMSG_ERROR) return failure(*each, "cannot list network connections");
-        if (each->nlmsg_type == NLMSG_DONE) more = false;
+        if (each->nlmsg_type == NLMSG_ERROR || each->nlmsg_type == NLMSG_DONE) {
+          const int error = error_of(*each);
+          if (error != 0) return system_error("cannot list network connections", -error);
+          more = false;
+        }
         if (each->nlmsg_type != SOCK_DIAG_BY_FAMILY || each->nlmsg_len < NLMSG_LENGTH(sizeof(inet_diag_msg))) continue;
         found.push_back(from_kernel(*static_cast<const inet_diag_msg*>(NLMSG_DATA(each)), protocol));
       }
@@ -77,7 +80,7 @@ class Diagnosis {
     return {};
   }
 
-  /// One that has ended meanwhile is fine.
+  /// One that has ended meanwhile is fine, and one of which only the kernel still knows.
   Result<> end(const Connection& each) {
     DiagRequest asked = request(SOCK_DESTROY, NLM_F_ACK, each.family, each.protocol);
     inet_diag_sockid& id = asked.body.id;
@@ -89,7 +92,9 @@ class Diagnosis {
     std::memcpy(id.idiag_cookie, each.cookie.data(), sizeof id.idiag_cookie);
     TRY(send(asked));
     TRY(receive());
-    return failure(*first(), "cannot end a network connection");
+    const int error = error_of(*first());
+    if (error == 0 || error == -ENOENT || error == -EOPNOTSUPP) return {};
+    return system_error("cannot end a network connection", -error);
   }
 
  private:
@@ -100,17 +105,18 @@ class Diagnosis {
     return {};
   }
   Result<int> receive() {
-    const ssize_t got = ::recv(socket_.get(), buffer_.data(), buffer_.size(), 0);
+    ssize_t got = -1;
+    do got = ::recv(socket_.get(), buffer_.data(), buffer_.size(), 0);
+    while (got < 0 && errno == EINTR);
     if (got < 0) return system_error("cannot ask for network connections");
     return static_cast<int>(got);
   }
   const nlmsghdr* first() const { return reinterpret_cast<const nlmsghdr*>(buffer_.data()); }
-  /// What an answer of type NLMSG_ERROR says, which may be that all is well.
-  static Result<> failure(const nlmsghdr& answer, const std::string& what) {
-    nlmsgerr error{};
-    std::memcpy(&error, NLMSG_DATA(&answer), sizeof error);
-    if (error.error == 0 || error.error == -ENOENT) return {};
-    return system_error(what, -error.error);
+  /// What an answer that ends others begins with: 0 if all is well, or a negative errno.
+  static int error_of(const nlmsghdr& answer) {
+    int error = 0;
+    if (answer.nlmsg_len >= NLMSG_LENGTH(sizeof error)) std::memcpy(&error, NLMSG_DATA(&answer), sizeof error);
+    return error;
   }
 
   Fd socket_;
@@ -155,8 +161,12 @@ Result<std::vector<Connection>> connections_here() {
 
 Result<> end_here(const std::vector<Connection>& all) {
   TRY_LET(Diagnosis kernel, Diagnosis::open());
-  for (const Connection& each : all) TRY(kernel.end(each));
-  return {};
+  Result<> first;
+  for (const Connection& each : all) {
+    auto ended = kernel.end(each);
+    if (first) first = std::move(ended);
+  }
+  return first;
 }
 
 /// As IPv6 spells it, in which programs may use either.
@@ -192,17 +202,21 @@ Result<std::size_t> end_connections_to_the_outside() {
   const std::vector<Fd> spaces = network_namespaces();
   std::vector<Connection> all;
   std::vector<std::vector<Connection>> of_space;
+  Result<> first;  // failure, over which the others are not forgotten
   for (const Fd& space : spaces) {
-    TRY_LET(auto here, inside(space, connections_here));
-    all.insert(all.end(), here.begin(), here.end());
-    of_space.push_back(std::move(here));
+    auto here = inside(space, connections_here);
+    if (!here && first) first = here.error();
+    of_space.push_back(here ? *std::move(here) : std::vector<Connection>());
+    all.insert(all.end(), of_space.back().begin(), of_space.back().end());
   }
   std::set<std::array<std::uint32_t, 2>> ending;
   for (const Connection& each : to_the_outside(all)) ending.insert(each.cookie);
   for (std::size_t i = 0; i < spaces.size(); ++i) {
     std::erase_if(of_space[i], [&](const Connection& each) { return !ending.contains(each.cookie); });
-    TRY(inside(spaces[i], [&] { return end_here(of_space[i]); }));
+    auto ended = inside(spaces[i], [&] { return end_here(of_space[i]); });
+    if (first) first = std::move(ended);
   }
+  TRY(std::move(first));
   return ending.size();
 }
 

@@ -102,13 +102,14 @@ struct HostShutdown::Watch : std::enable_shared_from_this<Watch> {
   void owner_changed(sd_bus_message* signal) {
     const char *name = nullptr, *before = nullptr, *now = nullptr;
     if (sd_bus_message_read(signal, "sss", &name, &before, &now) < 0) return;
-    if (*now && now != logind_is) take_lock();
+    if (*now && now != logind_is && !goes_down) take_lock();
   }
 
   /// Anybody on the bus can send us such a signal: only that of whoever answers as logind counts.
   void host_goes_down(sd_bus_message* signal) {
     int begins = 0;
     if (sender_of(signal) != logind_is || sd_bus_message_read(signal, "b", &begins) < 0) return;
+    goes_down = begins != 0;
     if (!begins) return take_lock();
     log::info("this host goes down: sprites go to the disk");
     auto let_go = [held = std::make_shared<Fd>(std::move(lock))](std::exception_ptr) {
@@ -122,6 +123,7 @@ struct HostShutdown::Watch : std::enable_shared_from_this<Watch> {
   asio::steady_timer next_try;
   std::chrono::seconds wait = first_wait;
   std::string logind_is;  ///< The name on the bus of who answered last as logind.
+  bool goes_down = false;
   Fd lock;
   std::optional<SystemBus> bus;
 };

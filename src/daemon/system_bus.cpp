@@ -39,6 +39,7 @@ struct SystemBus::Link : std::enable_shared_from_this<Link> {
   void work() {
     if (!bus) return;
     const int done = sd_bus_process(bus.get(), nullptr);
+    if (!bus) return;  // a callback has lost it
     if (done < 0) return give_up(done);
     if (done > 0) return work_soon();
     const int failed = wait();

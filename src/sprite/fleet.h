@@ -139,7 +139,8 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   void load(const Path& folder);
   bool remove_unborn(const Path& folder, const Record& record);
   std::vector<Path> find_strays() const;
-  asio::awaitable<void> remove_strays(const std::vector<std::string>& vm_ids);
+  bool is_ours_alone() const;
+  asio::awaitable<void> remove_strays();
   Error told(Error error, std::string doing) const;
   wire::Sprite to_wire(const Entry& entry) const;
   void enter(Entry& entry, Phase phase, std::string detail = "");

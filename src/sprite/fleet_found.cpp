@@ -1,4 +1,5 @@
 // Fleet: what is found. Sprites and their machines when the daemon starts, and machines that ended by themselves.
+#include <limits.h>
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -83,8 +84,20 @@ bool Fleet::remove_unborn(const Path& folder, const Record& record) {
   return true;
 }
 
+/// Whether every daemon that ever used this runtime directory had our data: then what lies there is ours, too.
+bool Fleet::is_ours_alone() const {
+  const Path note = host_.options().runtime_dir / "data_dir";
+  const std::string ours = host_.options().data_dir.string();
+  const auto noted = read_file(note, PATH_MAX);
+  if (noted && *noted == ours) return true;
+  const bool first = !noted && entries_of(host_.vms_dir()).empty();
+  const auto written = write_file_atomically(note, first ? ours : "several");
+  return first && written;
+}
+
 /// What earlier daemons did not live to make or to remove. Those that are made from now on have other names.
 std::vector<Path> Fleet::find_strays() const {
+  if (!is_ours_alone()) return {};
   std::vector<Path> strays = entries_of(host_.vms_dir());
   std::erase_if(strays, [&](const Path& folder) {
     const auto is_of = [&](const std::string& vm_id) { return host_.vm_dir(vm_id) == folder; };
@@ -95,12 +108,15 @@ std::vector<Path> Fleet::find_strays() const {
   return strays;
 }
 
-/// Unless a machine has one.
-asio::awaitable<void> Fleet::remove_strays(const std::vector<std::string>& vm_ids) {
-  for (const std::string& id : vm_ids) std::erase(strays_, host_.vm_dir(id));
+asio::awaitable<void> Fleet::remove_strays() {
   auto remove = [strays = std::exchange(strays_, {})]() -> Result<> {
-    for (const Path& folder : strays) TRY(remove_tree(folder));
-    return {};
+    Result<> first;
+    for (const Path& folder : strays) {
+      if (vm::process_lives(folder)) continue;
+      auto removed = remove_tree(folder);
+      if (first) first = std::move(removed);
+    }
+    return first;
   };
   const auto removed = co_await on_pool(host_.pool(), remove);
   if (!removed) log::warning("ignoring: {}", log::one_line(removed.error()));  // the next daemon tries again
@@ -128,7 +144,6 @@ asio::awaitable<void> Fleet::go_on_with_machines() {
   served.clear();
   const bool knows_all =
       std::ranges::none_of(entries_, [](const auto& each) { return each.second->damage.has_value(); });
-  if (knows_all) co_await remove_strays(*ids);
   for (const std::string& id : *ids)  // a damaged sprite's may be any of them
     if (knows_all && !sprite_in(id) && !hidden_vms::is_hidden(host_, id)) left_over_.push_back(id);
   for (const std::string& id : left_over_) {
@@ -136,6 +151,7 @@ asio::awaitable<void> Fleet::go_on_with_machines() {
     const auto ended = co_await host_.with_hypervisor("ending a machine", end);
     if (!ended) log::warning("ignoring: {}", log::one_line(ended.error()));  // the next daemon tries again
   }
+  if (knows_all) co_await remove_strays();
 }
 
 /// Null if no sprite runs in it.
@@ -164,7 +180,8 @@ asio::awaitable<void> Fleet::go_on_with(EntryPtr entry, bool there) {
   }
   if (state && *state == vm::State::paused && entry->machine.is_being_copied()) {
     enter(*entry, Phase::paused);
-    (void)co_await resume(entry, Room::regardless);  // else its phase says why
+    const auto resumed = co_await resume(entry, Room::regardless);
+    if (!resumed) enter(*entry, Phase::stopped, "its machine ended while its memory was copied");
     co_return;
   }
   if (state && *state == vm::State::paused) {

@@ -117,7 +117,7 @@ asio::awaitable<Result<>> Fleet::while_paused(EntryPtr entry, std::function<asio
   }
   auto done = co_await work();
   if (!runs) co_return done;
-  const auto resumed = co_await resume(entry);
+  const auto resumed = co_await resume(entry, Room::regardless);  // it ran, and its memory is there
   if (!resumed) enter(*entry, Phase::stopped, "its machine ended while its memory was copied");
   log::info("sprite '{}' stood still for at most {} ms, while its memory was copied", entry->record.name,
             milliseconds_since(begin));

@@ -11,7 +11,6 @@
 
 #include "base/directory.h"
 #include "base/failpoint.h"
-#include "base/log.h"
 #include "sprite/agent_client.h"
 #include "sprite/hidden_vms.h"
 #include "sprite/machine.h"
@@ -67,9 +66,8 @@ struct Wake {
 
   Result<Woken> operator()(vm::Hypervisor& hypervisor) const {
     auto image = usable_memory(hypervisor, memory, spec, wanted);
-    if (!image) tell_if_refused(image.error());
     if (!image && into_blank) (void)hypervisor.destroy(spec.id);
-    if (!image) return refused(image.error());
+    if (!image) return refused(noticed_now(std::move(image).error()));
     auto loaded = load(hypervisor, *image);
     if (!loaded) (void)hypervisor.destroy(spec.id);  // the first failure is the one to tell
     if (!loaded && loaded.error().kind == Error::Kind::corrupt) return refused(loaded.error());
@@ -110,22 +108,21 @@ struct Wake {
     const auto started = hypervisor.start_waiting(spec);
     if (!started) *given_up = true;
     auto filled = filling.get();
-    if (!filled && filled.error().kind == Error::Kind::corrupt) return filled;
+    if (!filled && filled.error().kind != Error::Kind::busy) return filled;  // else it ended because the start failed
     TRY(started);
     return filled;
   }
 
   Result<> fill(const vm::MemoryImage& image) const {
     auto filled = vm::fill_memory(image, spec.memory_file, *given_up);
-    if (!filled) tell_if_refused(filled.error());
-    return filled;
+    if (filled) return filled;
+    return noticed_now(std::move(filled).error());
   }
 
-  void tell_if_refused(const Error& why) const {
-    if (why.kind != Error::Kind::corrupt) return;
+  Error noticed_now(Error why) const {
     const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begun;
-    log::warning("sprite '{}': its saved memory is refused after {:.0f} ms: {}", spec.hostname, took.count(),
-                 log::one_line(why));
+    if (why.kind == Error::Kind::corrupt) why.what += fmt::format(" (noticed after {:.0f} ms)", took.count());
+    return why;
   }
 
   Result<Woken> refused(const Error& why) const {
@@ -262,6 +259,7 @@ asio::awaitable<Result<std::shared_ptr<Saving>>> Machine::begin_saving() {
   CO_TRY_LET(vm::MemoryStamp stamp, this->stamp());
   auto begin = [directory = memory_directory()] { return vm::MemoryImageWriter::begin(directory); };
   CO_TRY_LET(vm::MemoryImageWriter writer, co_await on_pool(host_.pool(), begin));
+  if (is_to_be_renewed()) writer.mark_kept();  // whoever wakes it renews it
   auto saving = std::make_shared<Saving>(std::move(writer), spec.memory_file);
   auto save = [saving, volume = volume_, spec = std::move(spec),
                stamp = std::move(stamp)](vm::Hypervisor& hypervisor) mutable -> Result<> {

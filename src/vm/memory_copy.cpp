@@ -33,12 +33,13 @@ std::uint64_t next_hole(const Fd& file, std::uint64_t from, std::uint64_t end) {
   return found < 0 ? end : std::min(static_cast<std::uint64_t>(found), end);
 }
 
-/// No data is in [begin, end) then.
-Result<> punch(const Fd& file, std::uint64_t begin, std::uint64_t end) {
+/// Nothing but zeros is in [begin, end) then; no data where the file system can make holes.
+Result<> empty(const Fd& file, std::uint64_t begin, std::uint64_t end) {
   begin = next_data(file, begin, end);
   if (begin >= end || ::fallocate(file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(begin),
                                   static_cast<off_t>(end - begin)) == 0)
     return {};
+  if (errno == EOPNOTSUPP) return pwrite_all(file.get(), Bytes(end - begin), begin);
   return system_error("cannot empty a part of a memory file");
 }
 
@@ -67,15 +68,20 @@ class Block {
     return {};
   }
 
-  /// Gives [begin, end) of `to` what was read: the pages with data, and holes between them.
-  Result<> write(const Fd& to, std::uint64_t begin, std::uint64_t end) const {
+  Result<> write(const Fd& to, std::uint64_t begin) const {
+    for (const Run& run : runs_)
+      TRY(pwrite_all(to.get(), ByteView(buffer_).subspan(run.at, run.bytes), begin + run.at));
+    return {};
+  }
+
+  /// Empties what is not written of [begin, end).
+  Result<> empty_rest(const Fd& to, std::uint64_t begin, std::uint64_t end) const {
     std::uint64_t at = begin;
     for (const Run& run : runs_) {
-      TRY(punch(to, at, begin + run.at));
-      TRY(pwrite_all(to.get(), ByteView(buffer_).subspan(run.at, run.bytes), begin + run.at));
+      TRY(empty(to, at, begin + run.at));
       at = begin + run.at + run.bytes;
     }
-    return punch(to, at, end);
+    return empty(to, at, end);
   }
 
   std::uint32_t checksum() const { return checksum_; }
@@ -107,7 +113,8 @@ class Block {
 /// The blocks of a memory, which several threads take from it; the first error ends all.
 class Blocks {
  public:
-  /// `expected`: the checksum of each, if they are to be compared. `to`: where they are copied, if they are.
+  /// `expected`: the checksum of each, if they are to be compared. `to`: where they are copied, if they are; it has no
+  /// data, unless they are compared.
   Blocks(const Fd& from, std::uint64_t bytes, const std::vector<std::uint32_t>* expected, const Fd* to,
          const std::atomic<bool>& cancelled)
       : from_(from), bytes_(bytes), expected_(expected), to_(to), cancelled_(cancelled) {
@@ -146,7 +153,9 @@ class Blocks {
     if (expected_ && (number >= expected_->size() || (*expected_)[number] != block.checksum()))
       return Error{
           Error::Kind::corrupt, fmt::format("the saved memory has a wrong checksum at {} MiB", begin / MiB), {}, {}};
-    return to_ ? block.write(*to_, begin, end) : Result<>();
+    if (!to_) return {};
+    if (expected_) TRY(block.empty_rest(*to_, begin, end));
+    return block.write(*to_, begin);
   }
 
   const Fd& from_;

@@ -15,13 +15,13 @@ struct CopiedMemory {
   std::uint64_t data_bytes = 0;            ///< In pages that are not all zeros.
 };
 
-/// Gives `to`, a file of `bytes` (whole pages), the RAM in `from`; what it held before is gone. Errors: no_space,
-/// unavailable; busy (`cancelled` became true).
+/// Copies `bytes` of RAM (whole pages) into `to`, a file of that size without data. Errors: no_space, unavailable; busy
+/// (`cancelled` became true).
 Result<CopiedMemory> copy_memory(const Fd& from, const Fd& to, std::uint64_t bytes, const std::atomic<bool>& cancelled);
 
-/// The same of RAM that is to have the checksums `expected`. All of it is read and compared before the first byte is
-/// written (a tenth of the time of the copy, whose costs are fresh pages), so that damage is known at once; and again
-/// as it is copied. Errors: corrupt, besides.
+/// The same of RAM that is to have the checksums `expected`, into a file whose data is gone then. All of it is read and
+/// compared before the first byte is written (a tenth of the time of the copy, whose costs are fresh pages), so that
+/// damage is known at once; and again as it is copied. Errors: corrupt, besides.
 Result<> copy_verified_memory(const Fd& from, const Fd& to, std::uint64_t bytes,
                               const std::vector<std::uint32_t>& expected, const std::atomic<bool>& cancelled);
 

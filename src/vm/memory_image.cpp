@@ -211,6 +211,7 @@ Result<> MemoryImageWriter::copy_ram(const Path& memory_file, std::uint64_t byte
 Result<> MemoryImageWriter::finish(const MemoryStamp& stamp) {
   StampFile file{
       .machine = stamp.machine, .image = stamp.image, .agent_version = stamp.agent_version, .disk = stamp.disk};
+  if (is_kept_) file.is_kept = true;
   file.ram_checksums = std::move(copied_.checksums);
   file.ram_data_bytes = copied_.data_bytes;
   TRY_LET(file.state_bytes, size_of(state()));

@@ -52,7 +52,8 @@ Result<std::optional<MemoryImage>> open_memory_image(const Path& directory);
 /// became true). It is removed then.
 Result<> fill_memory(const MemoryImage& image, const Path& to, const std::atomic<bool>& cancelled);
 
-/// Gives the memory file `to`, which is there, what the memory file `from` holds, which must not change meanwhile.
+/// Gives the memory file `to`, which is there without data, what the memory file `from` holds, which must not change
+/// meanwhile.
 /// Errors: no_space, as system_error; busy (`cancelled` became true).
 Result<> copy_memory_file(const Path& from, const Path& to, const std::atomic<bool>& cancelled);
 
@@ -72,11 +73,14 @@ class MemoryImageWriter {
   MemoryImageWriter(MemoryImageWriter&& other) noexcept
       : directory_(std::move(other.directory_)),
         unfinished_(std::exchange(other.unfinished_, Path())),
-        copied_(std::move(other.copied_)) {}
+        copied_(std::move(other.copied_)),
+        is_kept_(other.is_kept_) {}
   MemoryImageWriter& operator=(MemoryImageWriter&&) = delete;
 
   /// Where Hypervisor::save() is to put the state.
   Path state() const { return unfinished_ / "state"; }
+  /// What is written may be gone on from more than once (MemoryImage::is_kept).
+  void mark_kept() { is_kept_ = true; }
   /// Copies the memory file, which must not change meanwhile, and makes everything durable. Errors: no_space, as
   /// system_error; busy (`cancelled` became true).
   Result<> copy(const Path& memory_file, const MemoryStamp& stamp, const std::atomic<bool>& cancelled);
@@ -96,6 +100,7 @@ class MemoryImageWriter {
       : directory_(std::move(directory)), unfinished_(std::move(unfinished)) {}
   Path directory_, unfinished_;
   CopiedMemory copied_{};
+  bool is_kept_ = false;
 };
 
 }  // namespace sprite::vm
