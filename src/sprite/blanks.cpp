@@ -69,6 +69,8 @@ asio::awaitable<Result<Blank>> Blanks::empty(Blank waiting) {
 asio::awaitable<Result<Blank>> Blanks::make(std::shared_ptr<const Template> of, BlankFor what) {
   CO_TRY_LET(const std::string vm_id, hidden_vms::begin(host_));
   const auto blank = std::make_shared<Blank>(Blank{.vm_id = vm_id, .made_of = std::move(of)});
+  std::erase_if(unfinished_, [](const auto& each) { return each.expired(); });
+  unfinished_.push_back(blank);
   auto made = co_await start(blank, blank->made_of->kind, blank->made_of->disk->size_bytes());
   if (made && what == BlankFor::start) made = co_await rehearse(blank);
   co_return co_await discard_unless(std::move(made), blank);
@@ -216,6 +218,15 @@ asio::awaitable<void> Blanks::ended(std::string vm_id) {
 void Blanks::close() {
   closing_ = true;
   for (Pool* pool : {&for_starts_, &for_wakes_}) pool->waiting.clear();
+}
+
+void Blanks::let_go_of_unfinished() {
+  for (const auto& each : std::exchange(unfinished_, {})) {
+    const auto blank = each.lock();
+    if (!blank) continue;
+    blank->disks.reset();
+    blank->scratch.reset();
+  }
 }
 
 }  // namespace sprite

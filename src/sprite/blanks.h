@@ -52,8 +52,11 @@ class Blanks {
   asio::awaitable<bool> give_up();
   /// The VM ended by itself.
   asio::awaitable<void> ended(std::string vm_id);
-  /// Lets go of those that wait, without ending them. Nothing may be called after it.
+  /// Lets go of those that wait, without ending them. Nothing else may be called after it.
   void close();
+  /// The disks of those that were being made go. To be called when nothing works on them any more; whoever made them
+  /// may never be told.
+  void let_go_of_unfinished();
 
  private:
   struct Pool {
@@ -76,6 +79,7 @@ class Blanks {
 
   Host& host_;
   Pool for_starts_, for_wakes_;
+  std::vector<std::weak_ptr<Blank>> unfinished_;
   std::size_t times_given_up_ = 0;
   bool watched_ = false;
   std::chrono::steady_clock::time_point last_use_{};

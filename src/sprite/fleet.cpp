@@ -581,6 +581,7 @@ void Fleet::close() {
   if (vm::Hypervisor* const hypervisor = host_.opened_hypervisor())
     if (const auto hidden = hidden_vms::all(host_))
       for (const std::string& id : *hidden) (void)hidden_vms::end(host_, *hypervisor, id);  // else the next daemon does
+  blanks_.let_go_of_unfinished();
   for (const auto& [name, entry] : entries_)
     (void)entry->machine.release();  // the next daemon goes on from tmpfs if a flush failed
 }
