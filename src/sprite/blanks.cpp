@@ -63,6 +63,7 @@ asio::awaitable<Result<Blank>> Blanks::empty(Blank waiting) {
   const auto blank = std::make_shared<Blank>(std::move(waiting));
   auto empty = [file = host_.memory_file(blank->vm_id)] { return vm::empty_memory_file(file); };
   auto emptied = co_await on_pool(host_.pool(), empty);
+  blank->made_of.reset();
   co_return co_await discard_unless(std::move(emptied), blank);
 }
 

@@ -19,10 +19,10 @@ namespace sprite {
 
 struct Blank {
   std::string vm_id{};
-  std::shared_ptr<const Template> made_of{};
-  std::shared_ptr<ScratchDisk> scratch{};  ///< Its disk, if it has rehearsed.
-  std::shared_ptr<DiskServer> disks{};     ///< Of nobody yet. Ends before the disk that it may serve.
-  std::int64_t cut = 0;                    ///< The checkpoint of that which goes with its memory.
+  std::shared_ptr<const Template> made_of{};  ///< Null if its RAM is empty, for memory from elsewhere.
+  std::shared_ptr<ScratchDisk> scratch{};     ///< Its disk, if it has rehearsed.
+  std::shared_ptr<DiskServer> disks{};        ///< Of nobody yet. Ends before the disk that it may serve.
+  std::int64_t cut = 0;                       ///< The checkpoint of that which goes with its memory.
 
   /// Makes the disk of the sprite that it becomes. Errors: as store::Volume::fork().
   Result<> fork_disk(const Path& folder, store::FillDatabase rows) const;
