@@ -17,6 +17,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -76,13 +77,19 @@ int raw_unlink(const char* path) { return static_cast<int>(::syscall(SYS_unlink,
   ::_exit(9);
 }
 
-void note(Kind kind, std::uint64_t inode, std::uint64_t value, const std::string& text = {},
-          const std::string& data = {}) {
-  const Record record{kind, inode, value, text.size(), data.size()};
-  std::string bytes(reinterpret_cast<const char*>(&record), sizeof record);
-  bytes += text + data;
+void append_record(std::string& bytes, const Record& record, std::string_view text, std::string_view data) {
+  bytes.append(reinterpret_cast<const char*>(&record), sizeof record).append(text).append(data);
+}
+
+void append_to_log(const std::string& bytes) {
   if (raw_write(disk.log, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
     broken("crashing disk's log");
+}
+
+void note(Kind kind, std::uint64_t inode, std::uint64_t value, const std::string& text = {}) {
+  std::string bytes;
+  append_record(bytes, {kind, inode, value, text.size(), 0}, text, {});
+  append_to_log(bytes);
 }
 
 /// Syncs that a planted bug delays.
@@ -278,23 +285,29 @@ bool is_full() {
   return true;
 }
 
+/// The bytes of a range; zeros behind the end of the file.
+std::string read_range(int fd, std::uint64_t offset, std::uint64_t length) {
+  std::string bytes(length, '\0');
+  if (::pread(fd, bytes.data(), length, static_cast<off_t>(offset)) >= 0) return bytes;
+  const std::string path = "/proc/self/fd/" + std::to_string(fd);  // it may be open for writing only
+  const int again = raw_open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (again < 0 || ::pread(again, bytes.data(), length, static_cast<off_t>(offset)) < 0) broken("remember");
+  ::close(again);
+  return bytes;
+}
+
 /// Remembers the sectors of a range as they are.
 void remember_sectors(int fd, std::uint64_t inode, std::uint64_t offset, std::uint64_t length) {
   struct stat info {};
   ::fstat(fd, &info);
   const auto size = static_cast<std::uint64_t>(info.st_size);
-  for (std::uint64_t sector = offset / sector_bytes; sector * sector_bytes < offset + length; ++sector) {
-    std::string before(sector_bytes, '\0');
-    if (sector * sector_bytes < size &&
-        ::pread(fd, before.data(), sector_bytes, static_cast<off_t>(sector * sector_bytes)) < 0) {
-      const std::string path = "/proc/self/fd/" + std::to_string(fd);  // it may be open for writing only
-      const int again = raw_open(path.c_str(), O_RDONLY | O_CLOEXEC);
-      if (again < 0 || ::pread(again, before.data(), sector_bytes, static_cast<off_t>(sector * sector_bytes)) < 0)
-        broken("remember");
-      ::close(again);
-    }
-    note(Kind::sector, inode, sector, {}, before);
-  }
+  const std::uint64_t first = offset / sector_bytes, end = (offset + length + sector_bytes - 1) / sector_bytes;
+  const std::string before = read_range(fd, first * sector_bytes, (end - first) * sector_bytes);
+  std::string records;
+  for (std::uint64_t sector = first; sector < end; ++sector)
+    append_record(records, {Kind::sector, inode, sector, 0, sector_bytes}, {},
+                  std::string_view(before).substr((sector - first) * sector_bytes, sector_bytes));
+  append_to_log(records);
   if (offset + length > size) note(Kind::size, inode, size);
 }
 

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <map>
-#include <unordered_map>
 #include <vector>
 
 #include "base/bytes.h"
@@ -33,13 +31,14 @@ class Model {
   explicit Model(std::size_t sectors) : current(sectors), durable_(sectors) {}
 
   void write(std::uint64_t first, std::uint64_t count, Value value) {
-    for (std::uint64_t sector = first; sector < first + count; ++sector) {
-      current[sector] = value;
-      since_flush_[sector].push_back(value);
-    }
+    std::fill_n(current.begin() + static_cast<std::ptrdiff_t>(first), count, value);
+    since_flush_.push_back({first, count, value});
   }
   void flush() {
-    for (const auto& [sector, values] : since_flush_) durable_[sector] = current[sector];
+    for (const Write& each : since_flush_) {
+      const auto first = static_cast<std::ptrdiff_t>(each.first);
+      std::copy_n(current.begin() + first, each.count, durable_.begin() + first);
+    }
     since_flush_.clear();
   }
   /// Everything is this, durably.
@@ -49,15 +48,21 @@ class Model {
   }
   bool may_be_after_power_loss(std::uint64_t sector, Value value) const {
     if (value == durable_[sector]) return true;
-    const auto written = since_flush_.find(sector);
-    return written != since_flush_.end() && std::ranges::find(written->second, value) != written->second.end();
+    return std::ranges::any_of(since_flush_, [&](const Write& each) {
+      return each.value == value && sector >= each.first && sector < each.first + each.count;
+    });
   }
 
   std::vector<Value> current;
 
  private:
+  struct Write {
+    std::uint64_t first = 0, count = 0;
+    Value value = 0;
+  };
+
   std::vector<Value> durable_;
-  std::unordered_map<std::uint64_t, std::vector<Value>> since_flush_;
+  std::vector<Write> since_flush_;
 };
 
 }  // namespace sprite::test
