@@ -38,6 +38,8 @@ class Blanks {
   std::optional<Blank> take_waiting(const std::shared_ptr<const Template>& of, BlankFor what);
   /// One for a start that waits, else a new one. Errors: corrupt (the template's RAM), no_space, unavailable.
   asio::awaitable<Result<Blank>> take(std::shared_ptr<const Template> of);
+  /// A new one, whatever waits. Errors: as take().
+  asio::awaitable<Result<Blank>> make(std::shared_ptr<const Template> of, BlankFor what);
   /// A new one whose RAM is empty, for memory from elsewhere, and one for a wake that waited made so. After an error it
   /// is ended.
   /// Errors: no_space, unavailable.
@@ -67,7 +69,6 @@ class Blanks {
     std::size_t size() const { return waiting.size() + being_made; }
   };
 
-  asio::awaitable<Result<Blank>> make(std::shared_ptr<const Template> of, BlankFor what);
   asio::awaitable<Result<>> start(std::shared_ptr<Blank> blank, TemplateKind kind, std::uint64_t disk_bytes);
   asio::awaitable<Result<>> rehearse(std::shared_ptr<Blank> blank);
   /// What was made of it, or the error, and then it is ended.

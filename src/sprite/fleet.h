@@ -180,6 +180,8 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   asio::awaitable<bool> put_on_disk(EntryPtr victim, std::string why);
   asio::awaitable<Result<>> start_machine(EntryPtr entry, std::optional<Blank> blank, DiskOf disk,
                                           std::string note = "");
+  asio::awaitable<Result<>> go_on_from(EntryPtr entry, Blank blank, DiskOf disk);
+  asio::awaitable<Result<>> go_on_from_new(EntryPtr entry, std::shared_ptr<const Template> of);
   asio::awaitable<Result<>> boot(EntryPtr entry);
   asio::awaitable<Result<>> bring_down(EntryPtr entry);
   asio::awaitable<Result<>> check_unused(EntryPtr entry);

@@ -37,17 +37,36 @@ asio::awaitable<std::optional<Blank>> Fleet::take_blank(EntryPtr entry) {
   co_return std::nullopt;
 }
 
+/// A VM that waited may be dead by now; then another one is made, which can take any disk.
+asio::awaitable<Result<>> Fleet::go_on_from(EntryPtr entry, Blank blank, DiskOf disk) {
+  const auto of = blank.made_of;
+  Result<> up = co_await entry->machine.power_on_from(std::move(blank), disk);
+  if (!up && up.error().kind != Error::Kind::corrupt && !entry->machine.on()) {
+    log::info("sprite '{}' takes another machine: {}", entry->record.name, log::one_line(up.error()));
+    up = co_await go_on_from_new(entry, of);
+  }
+  if (!up) log::warning("sprite '{}' boots: {}", entry->record.name, log::one_line(up.error()));
+  if (!up && up.error().kind == Error::Kind::corrupt) co_await templates_.remove(of, up.error());
+  co_return up;
+}
+
+asio::awaitable<Result<>> Fleet::go_on_from_new(EntryPtr entry, std::shared_ptr<const Template> of) {
+  co_await make_room_for(entry);
+  CO_TRY_LET(Blank blank, co_await blanks_.make(of, BlankFor::wake));
+  entry->record.vm_id = blank.vm_id;
+  if (auto saved = co_await save_record_of(entry); !saved) {
+    co_await blanks_.discard(std::move(blank));
+    co_return saved;
+  }
+  co_return co_await entry->machine.power_on_from(std::move(blank), DiskOf::sprite);
+}
+
 asio::awaitable<Result<>> Fleet::start_machine(EntryPtr entry, std::optional<Blank> blank, DiskOf disk,
                                                std::string note) {
   enter(*entry, Phase::starting, note);
   const auto begin = std::chrono::steady_clock::now();
   Result<> up = Error{Error::Kind::unavailable, "there is no template"};
-  if (blank) {
-    const auto of = blank->made_of;
-    up = co_await entry->machine.power_on_from(*std::move(blank), disk);
-    if (!up) log::warning("sprite '{}' boots: {}", entry->record.name, log::one_line(up.error()));
-    if (!up && up.error().kind == Error::Kind::corrupt) co_await templates_.remove(of, up.error());
-  }
+  if (blank) up = co_await go_on_from(entry, *std::move(blank), disk);
   const bool went_on = up.has_value();
   const bool may_boot = !entry->machine.on();  // else what went on is there still, perhaps on the template's disk
   if (!up && may_boot) up = co_await boot(entry);
@@ -91,6 +110,11 @@ asio::awaitable<Result<Woken>> Fleet::wake_from_disk(EntryPtr entry) {
   Result<Woken> woken = saved ? Result<Woken>() : Result<Woken>(saved.error());
   if (saved) {
     woken = co_await entry->machine.wake(std::move(blank));
+    if (!woken && had_blank && entry->machine.has_memory() && !entry->machine.on()) {
+      log::info("sprite '{}' takes another machine: {}", entry->record.name, log::one_line(woken.error()));
+      co_await make_room_for(entry);
+      woken = co_await entry->machine.wake(std::nullopt);
+    }
   } else {
     co_await blanks_.discard(*std::move(blank));
   }
