@@ -14,7 +14,8 @@ struct Opened {
   Connection connection;
   Platform platform;
   Facts facts;
-  Path log_directory;  ///< Where libvirt keeps what QEMU wrote.
+  Path log_directory;        ///< Where libvirt keeps what QEMU wrote.
+  bool is_embedded = false;  ///< It runs in our process and works for nobody else.
 };
 
 /// Errors: as open_libvirt().

@@ -1,11 +1,16 @@
 #include "vm/libvirt.h"
 
 #include <libvirt/libvirt-qemu.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <map>
 #include <mutex>
+#include <set>
 #include <thread>
+#include <utility>
 
+#include "base/directory.h"
 #include "base/locked.h"
 #include "base/text.h"
 #include "vm/connection.h"
@@ -23,11 +28,11 @@
 /// start() fails with it; for one that is ending, destroy() does the rest.
 ///
 /// Locks. `shared_` is held for moments and never across a call of libvirt or a callback. Domain events arrive on the
-/// event thread, which must not call libvirt; the keeper thread may: every 2 s it trims the consoles and resumes what a
-/// disk error paused. pause() takes `resuming_` for a moment, so that the keeper resumes nothing once it has returned.
-/// `ending_` is held while a process is killed and its files are removed, never across a call of libvirt: the event
-/// thread and destroy() may both end a machine, and the slower one must not meet the process and files of its next
-/// start. `ending_` and `resuming_` are taken before `shared_`.
+/// event thread, which must not call libvirt; the keeper thread may: every 2 s it trims the consoles, removes
+/// logs and resumes what a disk error paused. pause() takes `resuming_` for a moment, so that the keeper resumes
+/// nothing once it has returned. `ending_` is held while a process is killed and its files are removed, never across a
+/// call of libvirt: the event thread and destroy() may both end a machine, and the slower one must not meet the process
+/// and files of its next start. `ending_` and `resuming_` are taken before `shared_`.
 ///
 /// Domains. Every start makes a domain with a UUID of its own, so that nothing waits for libvirt to clear away the one
 /// before: it polls until init has reaped the process. A machine is gone when its QEMU is.
@@ -51,6 +56,7 @@ struct Machine {
 
 struct Shared {
   std::map<std::string, Machine> machines;
+  std::vector<std::string> ended_domains;  ///< libvirt may still write that they ended.
   std::function<void(const std::string&, const std::string&)> on_ended;
 };
 
@@ -127,6 +133,9 @@ class Libvirt final : public Hypervisor {
   Result<> destroy_domain(const std::string& domain_id);
   Result<> await_transfer(const std::string& id, virDomainPtr domain);
 
+  void remove_logs_but_of(const std::vector<Record>& records);
+  void remove_logs_of_ended();
+
   void keep();
   void resume_stalled(const std::string& id);
 
@@ -170,6 +179,7 @@ Result<> Libvirt::adopt() {
     if (now == State::stalled) set_stalled(record.domain_id, true);
     if (now == State::paused) TRY(note_whether_it_waits(record));
   }
+  remove_logs_but_of(records);
   keeper_.emplace(2s, [this] { keep(); });
   return {};
 }
@@ -305,7 +315,10 @@ void Libvirt::forget_ended(const Record& record) {
   if (!known || known->record.domain_id != record.domain_id) return;
   remove_files(record);
   records_.remove(record.id);
-  shared_.with([&](Shared& shared) { shared.machines.erase(record.id); });
+  shared_.with([&](Shared& shared) {
+    shared.machines.erase(record.id);
+    if (opened_.is_embedded) shared.ended_domains.push_back(record.domain_id);
+  });
 }
 
 // The life between.
@@ -526,6 +539,28 @@ Result<> Libvirt::destroy_domain(const std::string& domain_id) {
   return error;
 }
 
+// What QEMU wrote. Its last words are in the reason that is told, so the file goes with the machine; unless libvirt is
+// the system's, whose files are not ours.
+
+void Libvirt::remove_logs_but_of(const std::vector<Record>& records) {
+  if (!opened_.is_embedded) return;
+  std::set<Path> wanted;
+  for (const Record& record : records) wanted.insert(domain_name(record.domain_id) + ".log");
+  for (const Path& log : entries_of(opened_.log_directory))
+    if (!wanted.contains(log.filename())) ::unlink(log.c_str());
+}
+
+void Libvirt::remove_logs_of_ended() {
+  auto ended = shared_.with([](Shared& shared) { return std::exchange(shared.ended_domains, {}); });
+  std::erase_if(ended, [&](const std::string& domain_id) {
+    const auto domain = find(domain_id);
+    if (!domain || *domain) return false;
+    ::unlink((opened_.log_directory / (domain_name(domain_id) + ".log")).c_str());
+    return true;
+  });
+  shared_.with([&](Shared& shared) { std::ranges::move(ended, std::back_inserter(shared.ended_domains)); });
+}
+
 // The keeper.
 
 void Libvirt::keep() {
@@ -535,6 +570,7 @@ void Libvirt::keep() {
     (void)trim_console(machine.record.console_log);  // tried again in 2 s
     if (machine.stalled) resume_stalled(id);
   }
+  remove_logs_of_ended();
 }
 
 void Libvirt::resume_stalled(const std::string& id) {

@@ -56,6 +56,7 @@ class Rig {
   vm::Hypervisor* open();
   vm::MachineSpec spec(unsigned number) const;
   const Path& directory() const { return directory_; }
+  Path logs() const { return root_ / "log" / "qemu"; }  ///< What the QEMUs of this process wrote.
 
   /// Runs a test case of this program in a process of its own, with the same directory but a libvirt root of the
   /// children's; its exit status as a shell says it.

@@ -98,8 +98,10 @@ TEST_CASE("a machine starts, pauses, resumes and is destroyed without a trace") 
   CHECK(eventually([&] { return is_gone(spec); }));
   REQUIRE_OK(hypervisor->destroy(spec.id));
   REQUIRE_OK(hypervisor->start(spec));  // at once, though libvirt still clears away the one before
+  CHECK_FALSE(std::filesystem::is_empty(rig.logs()));
   REQUIRE_OK(hypervisor->destroy(spec.id));
   CHECK(ends.now().empty());
+  CHECK(eventually([&] { return std::filesystem::is_empty(rig.logs()); }));
 }
 
 TEST_CASE("an unknown machine is not found, and destroying it is fine") {
