@@ -5,6 +5,8 @@ target_compile_options(sprite_options INTERFACE -Wall -Wextra -Wpedantic -Wshado
   -Wno-restrict -Wno-stringop-overflow -Wno-maybe-uninitialized -Wno-array-bounds -Wno-mismatched-new-delete  # GCC 12 is wrong about std::string and coroutines
   $<$<BOOL:${CCACHE}>:-fpch-preprocess>)
 target_include_directories(sprite_options INTERFACE ${PROJECT_SOURCE_DIR}/src)
+# Without FMT_HEADER_ONLY: what {fmt} declares is translated once, in base/formatting.cpp.
+target_include_directories(sprite_options SYSTEM INTERFACE $<TARGET_PROPERTY:fmt::fmt-header-only,INTERFACE_INCLUDE_DIRECTORIES>)
 target_compile_definitions(sprite_options INTERFACE
   _FILE_OFFSET_BITS=64
   SPRITE_VERSION="${PROJECT_VERSION}"
