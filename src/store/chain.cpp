@@ -3,6 +3,7 @@
 #include <sys/uio.h>
 
 #include <algorithm>
+#include <cstring>
 
 namespace sprite::store {
 namespace {
@@ -75,7 +76,7 @@ Result<bool> Chain::read(std::uint64_t offset, MutableByteView out, Wait wait) c
     }
     const MutableByteView part = out.first(std::min<std::uint64_t>(out.size(), piece->count * block_bytes - within));
     if (piece->reads_as_zeros()) {
-      std::ranges::fill(part, std::byte{0});
+      std::memset(part.data(), 0, part.size());
     } else if (piece->from == Piece::From::pack) {
       TRY_LET(const auto chunk, packed_->read(piece->chunk, wait));
       if (!chunk) return false;

@@ -165,6 +165,7 @@ TEST_CASE("a damaged pack is an error where it is read, and what is whole is rea
   REQUIRE(packs.size() == 1);
   const std::string good = *read_file(packs[0]);
   std::size_t unreadable = 0, damaged_objects = 0;
+  Bytes part(MiB);
   const auto look = [&](std::size_t at, Damage damage) {
     const std::string bad = damaged(good, at, damage);
     if (bad == good) return;
@@ -174,10 +175,8 @@ TEST_CASE("a damaged pack is an error where it is read, and what is whole is rea
     REQUIRE(volume);
     bool found = false;
     for (std::uint64_t offset = 0; offset < place.size_bytes; offset += MiB) {
-      Bytes bytes(MiB);
-      const auto read = (*volume)->read(offset, bytes);
-      const auto part = expected.begin() + static_cast<std::ptrdiff_t>(offset);
-      if (read) REQUIRE(std::equal(bytes.begin(), bytes.end(), part));
+      const auto read = (*volume)->read(offset, part);
+      if (read) REQUIRE(std::memcmp(part.data(), expected.data() + offset, part.size()) == 0);
       if (!read) CHECK(read.error().kind == Error::Kind::corrupt);
       if (!read) CHECK(to_text(read.error()).find(packs[0].filename().string()) != std::string::npos);
       found |= !read;
@@ -263,6 +262,7 @@ TEST_CASE("damaged block states are refused by name where they can be told, and 
     REQUIRE(volume->trim(5 * MiB, MiB));
     REQUIRE(volume->close());
   }
+  Bytes all(place.size_bytes);
   for (const char* const name : {"1.bits", "2.bits"}) {
     const Path path = place.directory() / "layers" / name;
     const std::string good = *read_file(path);
@@ -274,7 +274,7 @@ TEST_CASE("damaged block states are refused by name where they can be told, and 
         CHECK(to_text(opened.error()).find(name) != std::string::npos);
         return false;
       }
-      (void)whole(**opened);
+      REQUIRE((*opened)->read(0, all));
       REQUIRE((*opened)->close());
       return true;
     };
