@@ -52,12 +52,6 @@ std::string random_mac_address() {
   return "52:54:00:" + digits.substr(0, 2) + ":" + digits.substr(2, 2) + ":" + digits.substr(4, 2);
 }
 
-/// What a sprite is made of is missing (a layer, its image, memory_dir): not_found would say that the sprite is.
-Error part_missing(Error error) {
-  if (error.kind == Error::Kind::not_found) error.kind = Error::Kind::corrupt;
-  return error;
-}
-
 /// "default" makes it that of the settings. Errors: invalid.
 Result<> set_sleep_time(std::optional<std::string>& own, const std::optional<std::string>& wanted) {
   if (!wanted) return {};
@@ -347,69 +341,6 @@ asio::awaitable<Result<>> Fleet::begin_by_itself(EntryPtr entry, std::string fro
   co_return made;
 }
 
-asio::awaitable<Result<>> Fleet::bring_up(EntryPtr entry) {
-  if (entry->phase == Phase::destroyed) co_return no_such_sprite(entry->record.name);
-  if (entry->damage) co_return *entry->damage;
-  if (entry->phase == Phase::paused) {
-    auto resumed = co_await resume(entry);
-    if (resumed) co_return *std::move(resumed);
-  }
-  if (entry->machine.reachable()) co_return Result<>{};
-  if (entry->lacks_disk) {
-    auto serve = [entry] { return entry->machine.serve_disk(); };
-    auto served = co_await on_pool(host_.pool(), serve);
-    if (!served) co_return part_missing(std::move(served).error());
-    entry->lacks_disk = false;
-  }
-  if (entry->machine.on()) {
-    const auto state = co_await entry->machine.vm_state();
-    const bool stands = state && *state == vm::State::paused;
-    if (stands && entry->machine.has_memory()) {
-      CO_TRY(co_await entry->machine.cut_power());  // it never ran since its memory was saved
-    } else if (stands) {
-      auto resumed = co_await resume(entry);
-      if (resumed) co_return *std::move(resumed);
-    }
-  }
-  if (entry->machine.on()) {
-    auto adopted = co_await entry->machine.adopt();
-    if (adopted) {
-      enter(*entry, Phase::running);
-      co_return adopted;
-    }
-    const bool ended = co_await entry->machine.has_ended();
-    if (!ended) {
-      Error error = std::move(adopted).error();
-      error.hint = "run `sprite restart " + entry->record.name + "`";
-      enter(*entry, Phase::running, "its agent does not answer: " + error.what);
-      co_return error;
-    }
-    CO_TRY(co_await entry->machine.cut_power());  // what it left behind
-  }
-  const Turns::Turn start = co_await starts_.take();
-  std::string note;
-  if (entry->machine.has_memory()) {
-    auto woken = co_await wake_from_disk(entry);
-    if (!woken) co_return part_missing(std::move(woken).error());
-    if (woken->from == Woken::From::memory) co_return Result<>{};
-    note = "booted anew, since its saved memory could not be used: " + woken->why;
-    log::warning("'{}' {}", entry->record.name, note);
-    co_await entry->machine.let_go();  // its disk was served for that
-  }
-  enter(*entry, Phase::starting, note);
-  std::optional<Blank> blank = co_await take_blank(entry);
-  if (blank) {
-    if (auto saved = co_await save_record_of(entry); !saved) {
-      co_await blanks_.discard(*std::move(blank));
-      enter(*entry, Phase::stopped, "did not start: " + saved.error().what);
-      co_return saved;
-    }
-  }
-  auto up = co_await start_machine(entry, std::move(blank), DiskOf::sprite, note);
-  if (up) co_return up;
-  co_return part_missing(std::move(up).error());
-}
-
 asio::awaitable<Result<>> Fleet::bring_down(EntryPtr entry) {
   if (entry->phase == Phase::destroyed) co_return no_such_sprite(entry->record.name);
   if (entry->phase == Phase::asleep) co_return co_await leave_sleep(entry);
@@ -513,7 +444,7 @@ asio::awaitable<Result<Stream>> Fleet::connect(std::string name) {
     bool ended = false;
     if (!answers) ended = co_await entry->machine.has_ended();  // which the channel may not have told yet
     if (!ended && entry->phase == Phase::running && entry->machine.reachable()) {
-      if (answers) co_return in_use(entry, entry->machine.open_stream());
+      if (answers) co_return in_use(entry, entry->machine.open_stream(), nullptr);
       co_return Error{Error::Kind::unavailable,
                       "sprite '" + name + "' does not answer",
                       "`sprite restart " + name + "` starts it anew, its disk as it is; `sprite logs " + name +
@@ -522,9 +453,9 @@ asio::awaitable<Result<Stream>> Fleet::connect(std::string name) {
     }
   }
   const Turns::Turn turn = co_await entry->turns.take("start");
-  auto up = co_await bring_up(entry);
+  auto up = co_await bring_up_for_use(entry);
   if (!up) co_return told(std::move(up).error(), "cannot wake sprite '" + name + "'");
-  co_return in_use(entry, entry->machine.open_stream());
+  co_return in_use(entry, entry->machine.open_stream(), *std::move(up));
 }
 
 asio::awaitable<Result<wire::AgentStatus>> Fleet::agent_status(std::string name) {

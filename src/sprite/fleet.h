@@ -16,6 +16,7 @@
 #include "sprite/clock_watch.h"
 #include "sprite/host.h"
 #include "sprite/idle.h"
+#include "sprite/limited_turn.h"
 #include "sprite/machine.h"
 #include "sprite/memory_pressure.h"
 #include "sprite/record.h"
@@ -152,7 +153,7 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   std::optional<Use::Time> sleep_due(const Entry& entry) const;
   void touch(Entry& entry);
   void set_alarm(Entry& entry);
-  Result<Stream> in_use(EntryPtr entry, Result<Stream> stream);
+  Result<Stream> in_use(EntryPtr entry, Result<Stream> stream, std::shared_ptr<void> with_it);
   asio::awaitable<void> sleep_deeper(EntryPtr entry);
   asio::awaitable<void> look_inside(EntryPtr entry);
   // Waking for timers of programs: fleet_timers.cpp.
@@ -168,6 +169,10 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
 
   // The caller of these has the entry's turn.
   asio::awaitable<Result<>> bring_up(EntryPtr entry);
+  /// The same, and the turn of the start, if it took one, which goes on with its first use (limited_turn.h).
+  asio::awaitable<Result<std::shared_ptr<void>>> bring_up_for_use(EntryPtr entry);
+  asio::awaitable<Result<bool>> go_on(EntryPtr entry);
+  asio::awaitable<Result<>> start_anew(EntryPtr entry);
   asio::awaitable<Result<Woken>> wake_from_disk(EntryPtr entry);
   asio::awaitable<std::optional<Blank>> take_blank(EntryPtr entry);
   asio::awaitable<Result<>> save_record_of(EntryPtr entry);

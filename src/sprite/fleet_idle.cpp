@@ -106,12 +106,13 @@ asio::awaitable<void> Fleet::look_inside(EntryPtr entry) {
   expect_timer(*entry, *activity);
 }
 
-/// The stream, in use until it is destroyed. What is written to it wakes a sprite that was paused meanwhile.
-Result<Stream> Fleet::in_use(EntryPtr entry, Result<Stream> stream) {
+/// The stream, in use until it is destroyed, and `with_it` goes. What is written to it wakes a sprite that was paused
+/// meanwhile.
+Result<Stream> Fleet::in_use(EntryPtr entry, Result<Stream> stream, std::shared_ptr<void> with_it) {
   if (!stream) return stream;
   ++entry->use.connections;
   entry->alarm.cancel();
-  auto end = [weak = weak_from_this(), entry](void*) {
+  auto end = [weak = weak_from_this(), entry, with_it = std::move(with_it)](void*) {
     --entry->use.connections;
     if (const auto self = weak.lock()) self->touch(*entry);
   };

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "sprite/connect_channel.h"
 #include "sprite/fleet.h"
+#include "sprite/on_pool.h"
 
 namespace sprite {
 namespace {
@@ -13,7 +14,99 @@ using namespace std::chrono_literals;
 
 constexpr auto users_first = 300ms;  // whoever made a sprite wants to use it, and a blank takes half a second of CPU
 
+/// What a sprite is made of is missing (a layer, its image, memory_dir): not_found would say that the sprite is.
+Error part_missing(Error error) {
+  if (error.kind == Error::Kind::not_found) error.kind = Error::Kind::corrupt;
+  return error;
+}
+
 }  // namespace
+
+asio::awaitable<Result<>> Fleet::bring_up(EntryPtr entry) {
+  CO_TRY(co_await bring_up_for_use(entry));
+  co_return Result<>{};
+}
+
+asio::awaitable<Result<std::shared_ptr<void>>> Fleet::bring_up_for_use(EntryPtr entry) {
+  if (entry->phase == Phase::destroyed) co_return no_such_sprite(entry->record.name);
+  if (entry->damage) co_return *entry->damage;
+  CO_TRY_LET(const bool is_up, co_await go_on(entry));
+  if (is_up) co_return std::shared_ptr<void>();
+  Turns::Turn turn = co_await starts_.take();
+  const auto begin = std::chrono::steady_clock::now();
+  auto started = co_await start_anew(entry);
+  if (!started) co_return part_missing(std::move(started).error());
+  const auto took = std::chrono::steady_clock::now() - begin;
+  co_return std::make_shared<LimitedTurn>(host_.executor(), std::move(turn), limit_of_first_use(took));
+}
+
+/// In the machine that is there; false if there is none.
+asio::awaitable<Result<bool>> Fleet::go_on(EntryPtr entry) {
+  if (entry->phase == Phase::paused) {
+    auto resumed = co_await resume(entry);
+    if (resumed) {
+      CO_TRY(*std::move(resumed));
+      co_return true;
+    }
+  }
+  if (entry->machine.reachable()) co_return true;
+  if (entry->lacks_disk) {
+    auto serve = [entry] { return entry->machine.serve_disk(); };
+    auto served = co_await on_pool(host_.pool(), serve);
+    if (!served) co_return part_missing(std::move(served).error());
+    entry->lacks_disk = false;
+  }
+  if (entry->machine.on()) {
+    const auto state = co_await entry->machine.vm_state();
+    const bool stands = state && *state == vm::State::paused;
+    if (stands && entry->machine.has_memory()) {
+      CO_TRY(co_await entry->machine.cut_power());  // it never ran since its memory was saved
+    } else if (stands) {
+      auto resumed = co_await resume(entry);
+      if (resumed) {
+        CO_TRY(*std::move(resumed));
+        co_return true;
+      }
+    }
+  }
+  if (!entry->machine.on()) co_return false;
+  auto adopted = co_await entry->machine.adopt();
+  if (adopted) {
+    enter(*entry, Phase::running);
+    co_return true;
+  }
+  const bool ended = co_await entry->machine.has_ended();
+  if (!ended) {
+    Error error = std::move(adopted).error();
+    error.hint = "run `sprite restart " + entry->record.name + "`";
+    enter(*entry, Phase::running, "its agent does not answer: " + error.what);
+    co_return error;
+  }
+  CO_TRY(co_await entry->machine.cut_power());  // what it left behind
+  co_return false;
+}
+
+/// It has no machine. From its saved memory if it has one that can be used, else from a template, or by a boot.
+asio::awaitable<Result<>> Fleet::start_anew(EntryPtr entry) {
+  std::string note;
+  if (entry->machine.has_memory()) {
+    CO_TRY_LET(const Woken woken, co_await wake_from_disk(entry));
+    if (woken.from == Woken::From::memory) co_return Result<>{};
+    note = "booted anew, since its saved memory could not be used: " + woken.why;
+    log::warning("'{}' {}", entry->record.name, note);
+    co_await entry->machine.let_go();  // its disk was served for that
+  }
+  enter(*entry, Phase::starting, note);
+  std::optional<Blank> blank = co_await take_blank(entry);
+  if (blank) {
+    if (auto saved = co_await save_record_of(entry); !saved) {
+      co_await blanks_.discard(*std::move(blank));
+      enter(*entry, Phase::stopped, "did not start: " + saved.error().what);
+      co_return saved;
+    }
+  }
+  co_return co_await start_machine(entry, std::move(blank), DiskOf::sprite, note);
+}
 
 /// A VM that can go on from a template, and is the sprite's by its record, which is not saved yet; nothing where the
 /// sprite has to boot.
@@ -143,6 +236,7 @@ asio::awaitable<Result<wire::TemplateMade>> Fleet::make_template(std::string ima
 
 asio::awaitable<void> Fleet::prepare_for_next(TemplateKind kind, BlankFor what) {
   co_await pause_for(users_first);
+  co_await starts_.until_one_is_free();
   auto of = co_await templates_.find(kind);
   if (!of) {
     co_await templates_.make_soon(kind);

@@ -9,16 +9,19 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace sprite {
 
 /// Lets so many coroutines at a time have their turn, one unless said otherwise. All use is on one executor, so no
 /// atomic state is needed.
 class Turns {
+  using Line = std::deque<std::shared_ptr<boost::asio::steady_timer>>;  // timers that never fire, cancelled to wake
   struct State {
     int free = 1;
-    std::string what;                                                // of who had a turn last
-    std::deque<std::shared_ptr<boost::asio::steady_timer>> waiting;  // a timer that never fires, cancelled to wake
+    std::string what;    // of who had a turn last
+    Line waiting;        // for a turn
+    Line until_is_free;  // for nobody to wait for one
   };
 
  public:
@@ -35,6 +38,7 @@ class Turns {
       state_->what.clear();
       if (state_->waiting.empty()) {
         ++state_->free;
+        for (const auto& each : std::exchange(state_->until_is_free, {})) each->cancel();
         return;
       }
       state_->waiting.front()->cancel();  // the turn passes on; `free` stays as it is
@@ -50,14 +54,9 @@ class Turns {
     const std::shared_ptr<State> state = state_;
     if (state->free > 0) {
       --state->free;
-      state->what = std::move(what);
-      co_return Turn(state);
+    } else {
+      co_await wait_in(state, &State::waiting);
     }
-    auto timer = std::make_shared<boost::asio::steady_timer>(co_await boost::asio::this_coro::executor,
-                                                             boost::asio::steady_timer::time_point::max());
-    state->waiting.push_back(timer);
-    boost::system::error_code cancelled;
-    co_await timer->async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, cancelled));
     state->what = std::move(what);
     co_return Turn(state);
   }
@@ -68,6 +67,12 @@ class Turns {
     return state_->what;
   }
 
+  /// Waits until a take() would not have to wait, after those that wait already and those that come meanwhile.
+  boost::asio::awaitable<void> until_one_is_free() {
+    const std::shared_ptr<State> state = state_;
+    while (state->free == 0) co_await wait_in(state, &State::until_is_free);
+  }
+
   /// The turn, if nobody has it or waits for it.
   std::optional<Turn> try_take() {
     if (state_->free == 0) return std::nullopt;
@@ -76,6 +81,14 @@ class Turns {
   }
 
  private:
+  static boost::asio::awaitable<void> wait_in(std::shared_ptr<State> state, Line State::*line) {
+    auto timer = std::make_shared<boost::asio::steady_timer>(co_await boost::asio::this_coro::executor,
+                                                             boost::asio::steady_timer::time_point::max());
+    ((*state).*line).push_back(timer);
+    boost::system::error_code cancelled;
+    co_await timer->async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, cancelled));
+  }
+
   std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -76,4 +77,22 @@ TEST_CASE("as many as may have their turns at once, the others in the order in w
   CHECK(first);
   CHECK(second);
   CHECK_FALSE(turns.try_take());
+}
+
+TEST_CASE("what needs no turn waits until one is free, after those that wait and those that come meanwhile") {
+  asio::io_context io;
+  Turns turns(2);
+  std::string trace;
+  for (const char name : std::string("abc")) asio::co_spawn(io, work(turns, trace, name), asio::detached);
+  const auto behind = [&]() -> asio::awaitable<void> {
+    co_await turns.until_one_is_free();
+    trace += '.';
+    CHECK_FALSE(turns.under_way());
+  };
+  for (int i = 0; i < 2; ++i) asio::co_spawn(io, behind, asio::detached);
+  for (const char name : std::string("de")) asio::co_spawn(io, work(turns, trace, name), asio::detached);
+  CHECK(io.run_for(std::chrono::seconds(10)) < 100);  // each waits, and nobody looks again and again
+  CHECK(std::ranges::count(trace, '.') == 2);
+  CHECK(trace.find('.') > trace.find('e'));
+  CHECK(turns.try_take());
 }
