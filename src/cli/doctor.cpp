@@ -13,6 +13,7 @@
 #include "cli/commands.h"
 #include "cli/daemon_process.h"
 #include "cli/resources.h"
+#include "cli/shutdown_outlook.h"
 #include "image/catalogue.h"
 #include "wire/json.h"
 
@@ -130,24 +131,9 @@ Check check_image(const settings::Settings& settings) {
   return check;
 }
 
-bool succeeds(const std::vector<std::string>& command) {
-  const auto finished = run_process(command, std::chrono::seconds(10));
-  return finished && finished->exit_status == 0;
-}
-
-/// Whether a shutdown of this host waits for sprites: since the daemon is a service that the user's manager ends in
-/// peace, or since the user may hold it up, as the daemon then does (daemon/host_shutdown.h), and we for a moment.
 Check check_shutdown() {
-  if (succeeds({"systemctl", "--user", "--quiet", "is-enabled", "sprite-daemon"}))
-    return {"shutdown", Health::good, "waits until sprites are on the disk: the daemon is your service"};
-  if (succeeds({"systemd-inhibit", "--what=shutdown", "--mode=delay", "--who=sprite", "--why=doctor", "true"}))
-    return {"shutdown", Health::good, "waits until sprites are on the disk, for as long as logind allows"};
-  std::error_code ignored;
-  if (std::filesystem::exists("/run/systemd/system", ignored))
-    return {"shutdown", Health::warning, "ends programs in sprites: logind does not let you hold it up",
-            "systemctl --user enable --now sprite-daemon, or sudo apt-get install polkitd"};
-  return {"shutdown", Health::warning, "ends programs in sprites: no systemd runs here that would tell us of it",
-          "before it: sprite sleep --all --deep --wait"};
+  const ShutdownOutlook outlook = shutdown_outlook(shutdown_facts());
+  return {"shutdown", outlook.good ? Health::good : Health::warning, outlook.text, outlook.mend};
 }
 
 /// The daemon is started when it is not running: whether that works is what counts.
