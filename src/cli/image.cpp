@@ -162,16 +162,21 @@ Result<wire::TemplateMade> ask_for_template(Context& context, const Image& image
   return wire::from_json<wire::TemplateMade>(body);
 }
 
-/// The image is there whatever becomes of its template, without which the first sprite boots. What became of it.
-std::string make_template(Context& context, const Image& image) {
+/// The image is there whatever becomes of its template, without which the first sprite boots. What became of it, as
+/// print_made() has it for programs; people are told why.
+json::object make_template(Context& context, const Image& image) {
   const auto loaded = context.settings();
-  if (loaded && (*loaded)->values.template_budget_bytes == 0) return "off";
+  if (loaded && (*loaded)->values.template_budget_bytes == 0) return {{"template", "off"}};
   auto made = ask_for_template(context, image);
   context.terminal.progress("");
-  if (made) return made->outcome;
-  context.terminal.report(
-      std::move(made).error().within("the image is there, but its template cannot be made: the first sprite boots"));
-  return "failed";
+  if (made) return {{"template", made->outcome}};
+  const Error& why = made.error();
+  if (!context.globals.json)
+    context.terminal.report(
+        Error(why).within("the image is there, but its template cannot be made: the first sprite boots"));
+  json::array because(why.because.begin(), why.because.end());
+  because.insert(because.begin(), json::value(why.what));
+  return {{"template", "failed"}, {"because", std::move(because)}, {"try", why.hint}};
 }
 
 /// Beside a checkout's recipes in build/, else in the user's cache.
@@ -200,12 +205,10 @@ Result<int> build(Context& context, BuildWords words) {
   if (words.only_build) return print_made(context, "built", Image{words.request.output, std::move(*built), "", ""});
   TRY_LET(const Catalogue images, catalogue(context));
   if (const auto present = images.find(built->name); present && present->manifest.digest == built->digest) {
-    const std::string made = make_template(context, *present);
-    return print_made(context, "up to date:", *present, {{"template", made}});
+    return print_made(context, "up to date:", *present, make_template(context, *present));
   }
   TRY_LET(const Image imported, import(context, words.request.output));
-  const std::string made = make_template(context, imported);
-  return print_made(context, "built", imported, {{"template", made}});
+  return print_made(context, "built", imported, make_template(context, imported));
 }
 
 /// Digests of the images that sprites were made from.
@@ -295,7 +298,9 @@ Action image_build(Syntax& syntax) {
       "Needs mmdebstrap and mke2fs, but neither root nor a loop device. What did not change is not done again.\n"
       "Then the daemon boots the image once and saves that as a template, which new sprites go on from (unless the "
       "setting\n"
-      "`templates` is 0B).");
+      "`templates` is 0B). With --json, `template` says what became of that: made, present, off, or failed; then "
+      "`because`\n"
+      "and `try` say why. The exit status is 0 all the same, since the image is there.");
   return [words](Context& context) { return build(context, *words); };
 }
 
