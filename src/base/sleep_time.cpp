@@ -6,6 +6,11 @@ namespace sprite {
 
 Result<SleepTime> parse_sleep_time(std::string_view text) {
   if (text == "never") return SleepTime();
+  if (!text.empty() && text.find_first_not_of("0123456789.") == text.npos)
+    return Error{Error::Kind::invalid,
+                 "'" + std::string(text) + "' has no unit",
+                 "write " + std::string(text) + "s, " + std::string(text) + "m or " + std::string(text) + "h",
+                 {}};
   TRY_LET(const std::chrono::milliseconds time, parse_duration(text));
   if (time > std::chrono::days(3650))
     return Error{
