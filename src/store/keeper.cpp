@@ -5,7 +5,6 @@
 
 #include <charconv>
 #include <set>
-#include <thread>
 
 #include "base/failpoint.h"
 #include "store/new_volume.h"
@@ -40,14 +39,6 @@ Result<> remove_layer_files(const Path& directory, const std::set<std::int64_t>&
   return {};
 }
 
-Chain chain_of(const Layers& layers) {
-  std::vector<Chain::Source> sources;
-  for (const auto& layer : layers.lower) sources.push_back({layer->file(), &layer->states()});
-  return Chain(std::move(sources), layers.packed, Chain::Source{layers.image->file(), &layers.image->states()});
-}
-
-bool is_unsealed(const LayerRow& row) { return row.local && !row.root && row.number != image_layer; }
-
 Result<> link_file(const Path& from, const Path& to) {
   if (::link(from.c_str(), to.c_str()) != 0)
     return system_error("cannot link '" + from.string() + "' to '" + to.string() + "'");
@@ -55,6 +46,14 @@ Result<> link_file(const Path& from, const Path& to) {
 }
 
 }  // namespace
+
+Chain chain_of(const Layers& layers) {
+  std::vector<Chain::Source> sources;
+  for (const auto& layer : layers.lower) sources.push_back({layer->file(), &layer->states()});
+  return Chain(std::move(sources), layers.packed, Chain::Source{layers.image->file(), &layers.image->states()});
+}
+
+bool is_unsealed(const LayerRow& row) { return row.local && !row.root && row.number != image_layer; }
 
 Result<std::unique_ptr<Keeper>> Keeper::open(const Path& directory, const Path& runtime_directory,
                                              std::shared_ptr<PackStore> packs) {
@@ -442,158 +441,6 @@ Result<> Keeper::refresh() {
     layers.packed = std::move(fresh.packed);
     return {};
   });
-}
-
-Result<bool> Keeper::fold(std::size_t layers_max) {
-  std::lock_guard background(background_);
-  TRY_LET(const std::optional<Pair> pair, locked([&] { return pair_to_fold(layers_max); }));
-  if (!pair) return false;
-  TRY(pair->upper->absorb(*pair->lower, catalogue_.files(pair->upper_row.number, pair->upper_row.id)));
-  failpoint(Failpoint::fold_copied);
-  std::lock_guard one(changing_);
-  TRY_LET(const auto rows, catalogue_.layers());
-  const LayerRow& lower = pair->lower_row;
-  const auto upper = std::ranges::find(rows, pair->upper_row.number, &LayerRow::number);
-  if (upper == rows.end() || upper->local_below != lower.number) return true;  // removed meanwhile
-  TRY_LET(meta::Transaction transaction, begin());
-  TRY(catalogue_.set_local_below(upper->number, lower.local_below));
-  if (is_unsealed(lower)) {
-    TRY(catalogue_.splice_out(lower));
-  } else {
-    TRY(catalogue_.set_not_local(lower.number));
-    TRY(catalogue_.tidy());
-  }
-  TRY(commit(std::move(transaction)));
-  failpoint(Failpoint::fold_committed);
-  TRY(refresh());
-  end_views();
-  remove_files(lower);
-  return true;
-}
-
-/// The neighbours that cost least to fold: both sealed, or both not and nobody else needs the lower one as it is.
-Result<std::optional<Keeper::Pair>> Keeper::pair_to_fold(std::size_t layers_max) {
-  std::optional<Pair> best;
-  const auto open = disk_->with_layers([](const Layers& layers) { return layers.lower; });
-  if (open.size() + 1 <= layers_max) return best;
-  TRY_LET(const auto rows, catalogue_.layers());
-  for (std::size_t i = 0; i + 1 < open.size(); ++i) {
-    const auto upper = std::ranges::find(rows, open[i]->number(), &LayerRow::number);
-    const auto lower = std::ranges::find(rows, open[i + 1]->number(), &LayerRow::number);
-    if (upper == rows.end() || lower == rows.end() || is_unsealed(*upper) != is_unsealed(*lower)) continue;
-    TRY_LET(const bool shared, catalogue_.is_shared(lower->number));
-    if ((shared && is_unsealed(*lower)) || open[i]->is_linked()) continue;
-    if (best && storage_bytes(best->lower->file()) <= storage_bytes(open[i + 1]->file())) continue;
-    best = Pair{*upper, *lower, open[i], open[i + 1]};
-  }
-  return best;
-}
-
-Result<bool> Keeper::drop_local() {
-  std::lock_guard background(background_);
-  std::lock_guard one(changing_);
-  const auto open = disk_->with_layers([](const Layers& layers) { return layers.lower; });
-  if (open.empty()) return false;
-  TRY_LET(const auto rows, catalogue_.layers());
-  const auto row = std::ranges::find(rows, open.back()->number(), &LayerRow::number);
-  if (row == rows.end() || !row->root) return false;
-  TRY_LET(meta::Transaction transaction, begin());
-  TRY(catalogue_.set_not_local(row->number));
-  TRY(catalogue_.tidy());
-  TRY(commit(std::move(transaction)));
-  failpoint(Failpoint::drop_committed);
-  TRY(refresh());
-  end_views();
-  remove_files(*row);
-  return true;
-}
-
-Result<std::vector<HidingLayer>> Keeper::hiding_layers() {
-  TRY_LET(const auto rows, catalogue_.layers());
-  std::vector<HidingLayer> layers;
-  for (const LayerPointer& layer : disk_->with_layers([](const Layers& open) { return open.lower; })) {
-    const auto row = std::ranges::find(rows, layer->number(), &LayerRow::number);
-    layers.push_back({layer, row != rows.end() && row->root && !layer->is_linked()});
-  }
-  return layers;
-}
-
-Result<std::uint64_t> Keeper::give_back_hidden(std::uint64_t bytes_max) {
-  constexpr std::size_t words_at_once = GiB / block_bytes / BlockStates::blocks_per_word;
-  std::lock_guard background(background_);
-  TRY_LET(const auto layers, locked([&] { return hiding_layers(); }));
-  const std::uint64_t hidden = hidden_bytes(layers);
-  if (hidden <= bytes_max) return std::uint64_t{0};
-  const std::size_t words = layers.front().layer->states().words().size();
-  for (std::size_t first = 0; first < words && !ending_; first += words_at_once)
-    TRY(locked([&] { return give_back_hidden_in(first, std::min(words_at_once, words - first)); }));
-  return hidden;
-}
-
-/// The layers forget the blocks, the oldest first: what a layer lacks is looked for in older ones, which must not have
-/// it then, nor after a crash. When nobody reads by what they said before, their storage goes. A crash in between
-/// leaves storage that goes with the layer's files.
-Result<> Keeper::give_back_hidden_in(std::size_t first_word, std::size_t words) {
-  TRY_LET(const auto layers, hiding_layers());
-  const auto hidden = hidden_blocks(layers, first_word, words);
-  if (std::ranges::all_of(hidden, [](const auto& blocks) { return blocks.empty(); })) return {};
-  TRY_LET(const auto rows, catalogue_.layers());
-  const auto each = [&](auto action) -> Result<> {
-    for (std::size_t i = layers.size(); i-- > 0;) {
-      if (hidden[i].empty()) continue;
-      const auto row = std::ranges::find(rows, layers[i].layer->number(), &LayerRow::number);
-      TRY(action(*layers[i].layer, hidden[i], catalogue_.files(row->number, row->id)));
-    }
-    return {};
-  };
-  const auto forget = [&](Layer& layer, const auto& blocks, const LayerFiles& files) -> Result<> {
-    auto forgotten = layer.forget(first_word, blocks, files);
-    failpoint(Failpoint::hidden_forgotten);
-    return forgotten;
-  };
-  TRY(each(forget));
-  TRY(disk_->exchange([](Layers&) { return Result<>(); }));
-  end_views();
-  return each([&](Layer& layer, const auto& blocks, const LayerFiles& files) {
-    return layer.give_back(first_word, blocks, files);
-  });
-}
-
-Result<std::shared_ptr<const Keeper::View>> Keeper::view(std::int64_t number, Wait wait) {
-  using Pointer = std::shared_ptr<const View>;
-  constexpr std::size_t open_max = 16;
-  const auto find = [&](const Views& views) {
-    const auto found = views.open.find(number);
-    return found == views.open.end() ? Pointer() : found->second;
-  };
-  if (Pointer open = views_.with(find); open || wait == Wait::no) return open;
-  std::lock_guard one(changing_);
-  TRY_LET(const Checkpoint checkpoint, catalogue_.checkpoint(number));
-  TRY_LET(const auto chain, catalogue_.chain(checkpoint.layer));
-  TRY_LET(Layers layers, layers_for(chain));
-  Chain reads = chain_of(layers);
-  Pointer opened = std::make_shared<const View>(View{std::move(layers), std::move(reads)});
-  if (views_.with([](const Views& views) { return views.open.size() >= open_max; })) forget_views();
-  views_.with([&](Views& views) { views.open[number] = opened; });
-  return opened;
-}
-
-/// Nobody begins to read through one of these.
-void Keeper::forget_views() {
-  views_.with([](Views& views) {
-    std::erase_if(views.forgotten, [](const auto& view) { return view.expired(); });
-    for (const auto& [number, view] : views.open) views.forgotten.push_back(view);
-    views.open.clear();
-  });
-}
-
-/// The same, and returns when nobody reads through one any more. What follows may take away what they read: a file
-/// whose last name of ours goes may be another volume's, which then changes it as its own.
-void Keeper::end_views() {
-  forget_views();
-  const auto ending = views_.with([](Views& views) { return std::exchange(views.forgotten, {}); });
-  for (const auto& view : ending)
-    while (!view.expired()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
 Result<Usage> Keeper::usage() {

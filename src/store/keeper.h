@@ -27,6 +27,11 @@
 
 namespace sprite::store {
 
+/// How reads go through `layers`.
+Chain chain_of(const Layers& layers);
+/// Whether only the local disk has what the layer holds.
+bool is_unsealed(const LayerRow& row);
+
 class Keeper {
  public:
   static Result<std::unique_ptr<Keeper>> open(const Path& directory, const Path& runtime_directory,
