@@ -68,36 +68,37 @@ asio::awaitable<void> say_what_it_waits_for(Lines& lines, Sprites& sprites, std:
   if (!other.empty()) co_await lines.say("Waiting for the " + other + " of '" + name + "' to end...");
 }
 
-constexpr auto list_hint = "run `sprite checkpoint list --include-auto`";
+std::string list_hint(const std::string& name) { return "run `sprite checkpoint list --include-auto -s " + name + "`"; }
 
 /// Errors: not_found.
-Result<wire::Checkpoint> find_in(const std::vector<wire::Checkpoint>& all, const std::string& id) {
+Result<wire::Checkpoint> find_in(const std::vector<wire::Checkpoint>& all, const std::string& name,
+                                 const std::string& id) {
   const auto found = std::ranges::find(all, id, &wire::Checkpoint::id);
-  if (found == all.end()) return Error(Error::Kind::not_found, "there is no checkpoint '" + id + "'", list_hint);
+  if (found == all.end()) return Error(Error::Kind::not_found, "there is no checkpoint '" + id + "'", list_hint(name));
   return *found;
 }
 
 /// Errors: not_found.
 asio::awaitable<Result<wire::Checkpoint>> find(Sprites& sprites, std::string name, std::string id) {
-  CO_TRY_LET(const std::vector<wire::Checkpoint> all, co_await sprites.checkpoints(std::move(name)));
-  co_return find_in(all, id);
+  CO_TRY_LET(const std::vector<wire::Checkpoint> all, co_await sprites.checkpoints(name));
+  co_return find_in(all, name, id);
 }
 
 /// One that can be restored. Errors: not_found, invalid ("Current").
 asio::awaitable<Result<>> check_restorable(Sprites& sprites, std::string name, std::string id) {
-  CO_TRY(co_await find(sprites, std::move(name), id));
+  CO_TRY(co_await find(sprites, name, id));
   if (id == current_id) {
-    co_return Error(Error::Kind::invalid, "'Current' is the disk as it is, not a checkpoint", list_hint);
+    co_return Error(Error::Kind::invalid, "'Current' is the disk as it is, not a checkpoint", list_hint(name));
   }
   co_return Result<>{};
 }
 
 /// With `history`, that checkpoint and those that it came after.
 Answer list(Exchange& exchange, Sprites& sprites, std::string name) {
-  CO_TRY_LET(std::vector<wire::Checkpoint> all, co_await sprites.checkpoints(std::move(name)));
+  CO_TRY_LET(std::vector<wire::Checkpoint> all, co_await sprites.checkpoints(name));
   const std::string history = exchange.query("history").value_or("");
   if (!history.empty()) {
-    CO_TRY(find_in(all, history));
+    CO_TRY(find_in(all, name, history));
     std::map<std::string, std::string> source_of;
     for (const wire::Checkpoint& each : all) source_of[each.id] = each.source_id.value_or("");
     std::set<std::string> wanted;
@@ -130,7 +131,7 @@ asio::awaitable<Result<wire::CheckpointRequest>> read_request(Exchange& exchange
   CO_TRY_LET(wire::CheckpointRequest request, wire::from_json<wire::CheckpointRequest>(body));
   if (who == Who::guest && request.memory.value_or(false)) {
     co_return Error(Error::Kind::denied, "a checkpoint with memory cannot be made from inside",
-                    "make it on the host: `sprite checkpoint create --memory`");
+                    "make it on the host: `sprite checkpoint create --memory -s NAME`");
   }
   co_return request;
 }

@@ -15,9 +15,7 @@
 namespace sprite::cli::verb {
 namespace {
 
-std::string checkpoint_path(const std::string& name, const std::string& id, const std::string& rest = "") {
-  return sprite_path(name, "/checkpoints/" + http::url_encode(id) + rest);
-}
+std::string checkpoint_route(const std::string& id) { return "/checkpoints/" + http::url_encode(id); }
 
 void print_result(Context& context, const wire::Progress& last, const std::string& text) {
   if (context.globals.json)
@@ -36,8 +34,7 @@ Result<int> create_checkpoint(Context& context, const CreateOptions& options) {
   wire::CheckpointRequest request;
   if (!options.comment.empty()) request.comment = options.comment;
   if (options.memory) request.memory = true;
-  TRY_LET(const wire::Progress last,
-          follow_progress(context, sprite_path(name, "/checkpoint"), wire::to_json(request)));
+  TRY_LET(const wire::Progress last, follow_progress(context, name, "/checkpoint", wire::to_json(request)));
   print_result(context, last, "Checkpoint created: " + last.checkpoint_id.value_or("?"));
   return 0;
 }
@@ -90,7 +87,7 @@ Result<int> list_checkpoints(Context& context, const ListOptions& options) {
 Result<int> show_checkpoint(Context& context, const std::string& id) {
   TRY_LET(const std::string name, context.sprite());
   TRY_LET(const Client* api, context.api());
-  TRY_LET(const std::string body, api->call("GET", checkpoint_path(name, id)));
+  TRY_LET(const std::string body, api->call("GET", sprite_path(name, checkpoint_route(id))));
   if (context.globals.json) {
     context.terminal.print_line(body);
     return 0;
@@ -182,7 +179,7 @@ Result<int> diff_checkpoints(Context& context, const DiffOptions& options) {
 Result<int> delete_checkpoint(Context& context, const std::string& id) {
   TRY_LET(const std::string name, context.sprite());
   TRY_LET(const Client* api, context.api());
-  TRY(api->call("DELETE", checkpoint_path(name, id)));
+  TRY(api->call("DELETE", sprite_path(name, checkpoint_route(id))));
   if (context.globals.json)
     print_json(context.terminal, {{"deleted", id}, {"sprite", name}});
   else
@@ -192,13 +189,13 @@ Result<int> delete_checkpoint(Context& context, const std::string& id) {
 
 Result<int> restore_checkpoint(Context& context, const std::string& id) {
   TRY_LET(const std::string name, context.sprite());
-  TRY_LET(const wire::Progress last, follow_progress(context, checkpoint_path(name, id, "/restore")));
+  TRY_LET(const wire::Progress last, follow_progress(context, name, checkpoint_route(id) + "/restore"));
   print_result(context, last,
                "Restored '" + name + "' to " + id + "; what it was is kept as " + last.checkpoint_id.value_or("?"));
   if (context.globals.json) return 0;
   if (last.memory.value_or(false))
     context.terminal.note("its programs are as they were then; their network connections to the outside are dropped");
-  context.terminal.note("`sprite restore --undo` goes back");
+  context.terminal.note("`sprite restore -s " + name + " --undo` goes back");
   return 0;
 }
 
@@ -217,10 +214,11 @@ Result<std::string> last_state(Context& context) {
 }
 
 Result<int> run_restore(Context& context, const RestoreOptions& options) {
+  TRY_LET(const std::string name, context.sprite());
   if (options.undo != options.id.empty())
     return Error{Error::Kind::invalid,
                  options.undo ? "--undo takes no checkpoint" : "which checkpoint is to be restored?",
-                 "run `sprite checkpoint list`, or `sprite restore --undo`",
+                 "run `sprite checkpoint list -s " + name + "`, or `sprite restore -s " + name + " --undo`",
                  {}};
   if (!options.undo) return restore_checkpoint(context, options.id);
   TRY_LET(const std::string id, last_state(context));

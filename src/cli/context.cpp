@@ -39,9 +39,17 @@ Result<const Client*> Context::api() {
   return &*api_;
 }
 
+Result<std::string> Context::named(const std::string& given) const {
+  if (!given.empty() && !globals.sprite.empty() && given != globals.sprite)
+    return Error{Error::Kind::invalid,
+                 "two sprites are named: '" + given + "', and '" + globals.sprite + "' with -s",
+                 "leave one of them out",
+                 {}};
+  return given.empty() ? globals.sprite : given;
+}
+
 Result<std::string> Context::sprite(const std::string& given) {
-  const std::string& named = given.empty() ? globals.sprite : given;
-  std::string name = named;
+  TRY_LET(std::string name, named(given));
   if (name.empty()) {
     TRY_LET(const auto target, read_target("."));
     if (!target)

@@ -34,7 +34,10 @@ class Context {
   /// The API: of the server that SPRITE_URL or SPRITES_API_URL names, else of our daemon, which is started when needed.
   /// Errors: those of ensure_daemon(); invalid (an address we cannot use).
   Result<const Client*> api();
-  /// The sprite meant: `given` (an argument), else -s, else the one in .sprite. Errors: invalid (none, or no name).
+  /// What was named: `given` (an argument), else with -s; may be empty. Errors: invalid (two that differ).
+  Result<std::string> named(const std::string& given) const;
+  /// The sprite meant: `given` (an argument), else -s, else the one in .sprite. Errors: as named(); also
+  /// invalid (none, or no name).
   Result<std::string> sprite(const std::string& given = "");
 
  private:

@@ -59,6 +59,17 @@ struct FileOptions {
   std::string file, name;
 };
 
+struct ExportWords {
+  std::string first, second;
+};
+
+/// `export [NAME] [FILE]`: a single word is the file where -s names the sprite, or where no sprite can be called that.
+FileOptions meant_by(const ExportWords& words, const Globals& globals) {
+  if (!words.second.empty()) return {words.second, words.first};
+  const bool is_file = !globals.sprite.empty() || !check_sprite_name(words.first);
+  return is_file ? FileOptions{words.first, ""} : FileOptions{"", words.first};
+}
+
 /// Shows how large a file has become that the daemon writes; it is on this machine, as the daemon is.
 class WrittenSoFar {
  public:
@@ -96,8 +107,9 @@ class WrittenSoFar {
   std::jthread watching_;
 };
 
-Result<int> run_export(Context& context, const FileOptions& options) {
+Result<int> run_export(Context& context, FileOptions options) {
   TRY_LET(const std::string name, context.sprite(options.name));
+  if (options.file.empty()) options.file = name + ".zst";
   TRY_LET(const Path file, absolute(options.file));
   wire::ExportRequest request;
   request.path = file.string();
@@ -118,11 +130,12 @@ Result<int> run_export(Context& context, const FileOptions& options) {
 }
 
 Result<int> run_import(Context& context, const FileOptions& options) {
-  if (!options.name.empty()) TRY(check_sprite_name(options.name));
+  TRY_LET(const std::string name, context.named(options.name));
+  if (!name.empty()) TRY(check_sprite_name(name));
   TRY_LET(const Path file, absolute(options.file));
   wire::ImportRequest request;
   request.path = file.string();
-  if (!options.name.empty()) request.name = options.name;
+  if (!name.empty()) request.name = name;
   TRY_LET(const Client* api, context.api());
   context.terminal.progress("importing " + options.file + "…");
   const InterruptNote note("sprite: importing goes on in the background\n  try: sprite list");
@@ -152,14 +165,15 @@ Action fork(Syntax& syntax) {
 }
 
 Action export_sprite(Syntax& syntax) {
-  auto options = std::make_shared<FileOptions>();
-  syntax.positional_pair("NAME", options->name, "The sprite; else that of -s or .sprite", "FILE", options->file,
-                         "The new file, such as box.zst");
+  auto words = std::make_shared<ExportWords>();
+  syntax.positional("NAME", words->first, "The sprite; else that of -s or .sprite", Presence::optional);
+  syntax.positional("FILE", words->second, "The new file (default: NAME.zst)", Presence::optional);
   syntax.epilogue(
       "The file holds the whole disk as it is now, and the sprite's settings; its checkpoints and memory stay here. "
       "Where it is\n"
-      "imported it needs an image, for the kernel: the same one, another of its name, or the default one.");
-  return [options](Context& context) { return run_export(context, *options); };
+      "imported it needs an image, for the kernel: the same one, another of its name, or the default one.\n"
+      "A single word is FILE if -s names the sprite, or if no sprite can be called that, as box.zst.");
+  return [words](Context& context) { return run_export(context, meant_by(*words, context.globals)); };
 }
 
 Action import_sprite(Syntax& syntax) {

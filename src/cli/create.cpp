@@ -20,7 +20,6 @@ struct Options {
 
 Result<wire::CreateRequest> to_request(const Options& options) {
   wire::CreateRequest request;
-  request.name = options.name;
   request.labels = options.labels;
   request.config.cpus = options.cpus;
   if (!options.image.empty()) request.image = options.image;
@@ -49,14 +48,15 @@ Result<wire::Sprite> create_named(const Client& api, wire::CreateRequest request
 }
 
 Result<int> run(Context& context, const Options& options) {
-  if (!options.name.empty()) {
-    TRY(check_sprite_name(options.name));
+  TRY_LET(wire::CreateRequest request, to_request(options));
+  TRY_LET(request.name, context.named(options.name));
+  if (!request.name.empty()) {
+    TRY(check_sprite_name(request.name));
   }
-  TRY_LET(const wire::CreateRequest request, to_request(options));
   TRY_LET(const Client* api, context.api());
   Terminal& terminal = context.terminal;
   const auto begin = std::chrono::steady_clock::now();
-  terminal.progress("creating " + (options.name.empty() ? "a sprite" : "'" + options.name + "'") + "…");
+  terminal.progress("creating " + (request.name.empty() ? "a sprite" : "'" + request.name + "'") + "…");
   TRY_LET(const wire::Sprite sprite, create_named(*api, request));
   terminal.progress("");
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;

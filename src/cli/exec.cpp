@@ -82,7 +82,7 @@ Result<int> run(Context& context, const Options& options) {
   if (options.command.empty() && options.session_id.empty())
     return Error{Error::Kind::invalid,
                  "no program to run was given",
-                 "sprite exec -- COMMAND..., or a shell: sprite console",
+                 "sprite exec -s " + sprite + " -- COMMAND..., or a shell: sprite console " + sprite,
                  {}};
   if (options.by_post && (options.tty || options.detachable || !options.session_id.empty()))
     return Error{

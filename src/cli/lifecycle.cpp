@@ -184,10 +184,13 @@ Action sleep(Syntax& syntax) {
   return [options](Context& context) -> Result<int> {
     if (options->deep && options->cold)
       return Error{Error::Kind::invalid, "--deep and --cold exclude each other", "sprite help sleep", {}};
-    if (options->all && !options->name.empty())
+    if (options->all && !(options->name.empty() && context.globals.sprite.empty()))
       return Error{Error::Kind::invalid, "--all and a name exclude each other", "sprite help sleep", {}};
     if (options->wait && !options->deep)
-      return Error{Error::Kind::invalid, "only --deep has anything to wait for", "sprite sleep --deep --wait", {}};
+      return Error{Error::Kind::invalid,
+                   "only --deep has anything to wait for",
+                   "sprite sleep --deep --wait" + (options->name.empty() ? "" : " " + options->name),
+                   {}};
     const Deed& deed = options->cold ? ending : options->deep ? saving : pausing;
     if (options->all) return put_all_to_sleep(context, *options, deed);
     return act(context, options->wait ? saved : deed, options->name, options->query());

@@ -2,16 +2,17 @@
 
 #include "base/text.h"
 #include "cli/interrupt.h"
+#include "cli/resources.h"
 #include "wire/json.h"
 
 namespace sprite::cli {
 
-Result<wire::Progress> follow_progress(Context& context, const std::string& target, std::string body,
-                                       const std::function<void(const std::string&)>& on_info) {
+Result<wire::Progress> follow_progress(Context& context, const std::string& name, const std::string& route,
+                                       std::string body, const std::function<void(const std::string&)>& on_info) {
   TRY_LET(const Client* api, context.api());
   std::string line;
   std::optional<wire::Progress> last;
-  http::Request request("POST", target, std::move(body));
+  http::Request request("POST", sprite_path(name, route), std::move(body));
   const auto take = [&](std::string_view part) {
     for (const char c : part) {
       if (c != '\n') {
@@ -31,7 +32,8 @@ Result<wire::Progress> follow_progress(Context& context, const std::string& targ
   };
   {
     const InterruptNote note(
-        "sprite: what was asked for goes on in the background\n  try: sprite checkpoint list --include-auto");
+        "sprite: what was asked for goes on in the background\n  try: sprite checkpoint list --include-auto -s " +
+        name);
     TRY(api->stream(std::move(request), take));
   }
   context.terminal.progress("");
@@ -40,7 +42,7 @@ Result<wire::Progress> follow_progress(Context& context, const std::string& targ
     const std::string hint = last->data.value_or("");
     return Error{Error::Kind::unavailable, *last->error, hint.starts_with("try: ") ? hint.substr(5) : hint, {}};
   }
-  return Error{Error::Kind::unavailable, "the answer ended early", "look with `sprite checkpoint list`", {}};
+  return Error{Error::Kind::unavailable, "the answer ended early", "sprite checkpoint list -s " + name, {}};
 }
 
 }  // namespace sprite::cli

@@ -42,7 +42,7 @@ Result<int> check_filesystem(Context& context, const std::string& given) {
     constexpr std::string_view from_e2fsck = "e2fsck: ";
     if (line.starts_with(from_e2fsck)) lines.push_back(line.substr(from_e2fsck.size()));
   };
-  const auto checked = follow_progress(context, sprite_path(name, "/fsck"), "", keep);
+  const auto checked = follow_progress(context, name, "/fsck", "", keep);
   if (checked && context.globals.json) {
     terminal.print_line(wire::to_json(*checked));
     return 0;
@@ -50,7 +50,7 @@ Result<int> check_filesystem(Context& context, const std::string& given) {
   if (checked) {
     terminal.print_line(checked->data.value_or(""));
     terminal.note("what the disk was before is kept as " + checked->checkpoint_id.value_or("?") +
-                  "; `sprite restore --undo` goes back to it");
+                  "; `sprite restore -s " + name + " --undo` goes back to it");
   }
   if (!lines.empty()) terminal.note("e2fsck, which did it, in its own words:");
   for (const std::string& line : lines) terminal.note("  " + line);

@@ -37,7 +37,7 @@ Result<std::string> pick(Context& context) {
 
 Result<int> run(Context& context, const Options& options) {
   if (options.unset) return unset(context);
-  std::string name = options.name.empty() ? context.globals.sprite : options.name;
+  TRY_LET(std::string name, context.named(options.name));
   if (name.empty()) {
     TRY_LET(name, pick(context));
   }
