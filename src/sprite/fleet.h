@@ -119,6 +119,7 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   using MakeDisk = std::function<Result<>(const Path& folder, store::FillDatabase rows)>;
   /// Makes a sprite's folder. Blocks.
   Result<> make_folder(const Record& record, const MakeDisk& make_disk);
+  Result<> make_folder_unless(const std::atomic<bool>& given_up, const Record& record, const MakeDisk& make_disk);
   Result<> make_volume(const Record& record, const Path& directory, store::FillDatabase rows);
   asio::awaitable<Result<>> fork_folder(EntryPtr entry, std::string from);
   asio::awaitable<Result<>> begin_by_itself(EntryPtr entry, std::string from);
@@ -127,7 +128,8 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   /// Makes a sprite's folder, and goes on with the memory of another. Errors: also invalid (that has none).
   asio::awaitable<Result<>> clone(EntryPtr entry, std::string from);
   asio::awaitable<Result<Blank>> take_empty_blank(EntryPtr entry, std::uint64_t disk_bytes);
-  asio::awaitable<Result<>> copy_source(EntryPtr entry, std::string from, std::shared_ptr<Blank> into);
+  asio::awaitable<Result<>> copy_source(EntryPtr entry, std::string from, std::shared_ptr<Blank> into,
+                                        std::shared_ptr<const std::atomic<bool>> given_up);
   asio::awaitable<Result<>> copy_living(EntryPtr source, MemoryCopy to,
                                         std::function<Result<>(store::Volume&)> fork_disk);
   /// Does `work` while the sprite is paused; one that ran goes on then. Errors: as Machine::pause(), those of `work`.

@@ -7,6 +7,7 @@
 // which the next one ends, and a folder whose record names it (Record::born_in), which goes as well.
 #include <boost/asio/co_spawn.hpp>
 
+#include "base/directory.h"
 #include "base/log.h"
 #include "sprite/checkpoints.h"
 #include "sprite/filesystem.h"
@@ -41,8 +42,10 @@ Error has_no_memory(const std::string& name) {
 asio::awaitable<Result<>> Fleet::clone(EntryPtr entry, std::string from) {
   const auto begin = Clock::now();
   const auto blank = std::make_shared<Blank>();
-  auto up = co_await copy_source(entry, from, blank);
+  const auto given_up = std::make_shared<std::atomic<bool>>(false);
+  auto up = co_await copy_source(entry, from, blank, given_up);
   if (!up) {
+    *given_up = true;
     if (!blank->vm_id.empty()) co_await blanks_.discard(std::move(*blank));
     co_return up;
   }
@@ -58,8 +61,20 @@ asio::awaitable<Result<>> Fleet::clone(EntryPtr entry, std::string from) {
   co_return up;
 }
 
+/// A copy that took too long may come to this when its sprite is no more, and its name perhaps another's: then nothing
+/// stays of it.
+Result<> Fleet::make_folder_unless(const std::atomic<bool>& given_up, const Record& record, const MakeDisk& make_disk) {
+  const Error late{Error::Kind::busy, "the copy was given up"};
+  if (given_up) return late;
+  TRY(make_folder(record, make_disk));
+  if (!given_up) return {};
+  TRY(remove_tree(host_.sprite_dir(record.id)));
+  return late;
+}
+
 /// Memory and disk of the source, as of one instant; `into` becomes the VM that has the memory, as soon as it is there.
-asio::awaitable<Result<>> Fleet::copy_source(EntryPtr entry, std::string from, std::shared_ptr<Blank> into) {
+asio::awaitable<Result<>> Fleet::copy_source(EntryPtr entry, std::string from, std::shared_ptr<Blank> into,
+                                             std::shared_ptr<const std::atomic<bool>> given_up) {
   const auto [name, id] = parse_source(from);
   CO_TRY_LET(const Claim claimed, co_await claim(name, "fork"));
   const EntryPtr source = claimed.entry;
@@ -81,10 +96,11 @@ asio::awaitable<Result<>> Fleet::copy_source(EntryPtr entry, std::string from, s
   entry->record.vm_id = entry->record.born_in = into->vm_id;
   const MemoryCopy to{host_.vm_dir(into->vm_id) / "state", host_.memory_file(into->vm_id)};
   const std::optional<std::int64_t> number = checkpoint ? std::optional(checkpoint->number) : std::nullopt;
-  std::function<Result<>(store::Volume&)> fork_disk = [this, entry, number](store::Volume& volume) {
-    return make_folder(entry->record, [&](const Path& folder, store::FillDatabase rows) {
+  std::function<Result<>(store::Volume&)> fork_disk = [this, entry, number, given_up](store::Volume& volume) {
+    const auto fork = [&](const Path& folder, store::FillDatabase rows) {
       return volume.fork(folder, number, std::move(rows));
-    });
+    };
+    return make_folder_unless(*given_up, entry->record, fork);
   };
   if (lives && !checkpoint) co_return co_await copy_living(source, to, std::move(fork_disk));
   co_return co_await copy_saved(source, id, to, std::move(fork_disk));

@@ -20,6 +20,11 @@ Error part_missing(Error error) {
   return error;
 }
 
+Error does_not_answer(const std::string& name, Error error) {
+  error.hint = "its programs are there: try again, or give them up: `sprite restart " + name + "`";
+  return error;
+}
+
 }  // namespace
 
 asio::awaitable<Result<>> Fleet::bring_up(EntryPtr entry) {
@@ -211,7 +216,10 @@ asio::awaitable<Result<Woken>> Fleet::wake_from_disk(EntryPtr entry) {
   } else {
     co_await blanks_.discard(*std::move(blank));
   }
-  if (!woken) {
+  if (!woken && entry->machine.on()) {
+    woken = does_not_answer(entry->record.name, std::move(woken).error());
+    enter(*entry, Phase::running, "its agent does not answer: " + woken.error().what);
+  } else if (!woken) {
     enter(*entry, entry->machine.has_memory() ? Phase::asleep : Phase::stopped, "did not wake: " + woken.error().what);
   } else if (woken->from == Woken::From::memory) {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;

@@ -157,7 +157,7 @@ class Machine {
   asio::awaitable<Result<>> finish_saving(std::shared_ptr<Saving> saving);
   /// Goes on from the saved memory, which is used up by it. It must be there. A text in the result: it cannot be used,
   /// for that reason, and is gone. `blank`, if there is one, is the VM that the record names; it is used up. Errors:
-  /// no_space, unavailable (the saved memory stays).
+  /// no_space, unavailable (the saved memory stays, or is in a VM that is there and does not answer yet).
   asio::awaitable<Result<Woken>> wake(std::optional<Blank> blank);
   /// Copies the memory of a paused VM; `work` is done with the disk meanwhile, which is as of the same instant. Errors:
   /// no_space, unavailable, and those of `work`.
@@ -225,6 +225,7 @@ class Machine {
   Result<vm::MemoryStamp> stamp() const;
   asio::awaitable<Result<>> answers_within(std::chrono::milliseconds limit);
   asio::awaitable<Result<>> hold();
+  asio::awaitable<Result<>> blank_lives();
   asio::awaitable<Result<>> connect_agent(std::chrono::milliseconds limit);
   asio::awaitable<Result<>> go_on_from(Blank blank, DiskOf disk, Path state);
   asio::awaitable<Result<>> exchange_scratch();

@@ -30,7 +30,13 @@ constexpr auto clock_precision = 25ms;
 constexpr int clock_attempts = 4;
 constexpr auto pause_limit = 75s;  // QEMU waits a minute for a disk that is away
 constexpr auto save_limit = 60s, wake_limit = 90s;
+constexpr auto sign_of_life_limit_of_blank = 3s;
 constexpr std::uint64_t slowest_disk_bytes_per_s = 20 * MiB;
+
+/// What a call may take that also copies so much RAM.
+std::chrono::seconds with_copying(std::chrono::seconds limit, std::uint64_t memory_bytes) {
+  return limit + std::chrono::seconds(memory_bytes / slowest_disk_bytes_per_s);
+}
 
 /// The saved memory in `directory`, if a machine of that spec can go on from it. Errors: corrupt (why it cannot), as
 /// system_error.
@@ -46,7 +52,8 @@ Result<vm::MemoryImage> usable_memory(vm::Hypervisor& hypervisor, const Path& di
 
 /// The state of a VM that stands still. QEMU saves once per pause, and a killed daemon may have done so.
 Result<> save_paused(vm::Hypervisor& hypervisor, const std::string& vm_id, const Path& state) {
-  if (hypervisor.save(vm_id, state)) return {};
+  const auto saved = hypervisor.save(vm_id, state);
+  if (saved || saved.error().kind == Error::Kind::busy) return saved;
   TRY(hypervisor.resume(vm_id));
   TRY(hypervisor.pause(vm_id));
   return hypervisor.save(vm_id, state);
@@ -304,6 +311,7 @@ asio::awaitable<Result<>> Machine::copy_memory_to(MemoryCopy to, std::function<R
                given_up](vm::Hypervisor& hypervisor) -> Result<> {
     TRY(save_paused(hypervisor, spec.id, to.state));
     failpoint(Failpoint::memory_saved);
+    if (*given_up) return Error{Error::Kind::busy, "the copy was given up"};
     auto copying =
         std::async(std::launch::async, [&] { return vm::copy_memory_file(spec.memory_file, to.ram, *given_up); });
     const auto worked = work(*volume);
@@ -313,7 +321,8 @@ asio::awaitable<Result<>> Machine::copy_memory_to(MemoryCopy to, std::function<R
     TRY(worked);
     return copied;
   };
-  auto copied = co_await host_.with_hypervisor("copying the machine's memory", copy, save_limit);
+  const auto limit = with_copying(save_limit, record_.memory_bytes);
+  auto copied = co_await host_.with_hypervisor("copying the machine's memory", copy, limit);
   *given_up = true;
   co_return copied;
 }
@@ -337,7 +346,8 @@ asio::awaitable<Result<std::shared_ptr<Saving>>> Machine::begin_checkpoint(
     failpoint(Failpoint::memory_cut);
     return {};
   };
-  auto saved = co_await host_.with_hypervisor("saving the machine", save, save_limit);
+  const auto limit = with_copying(save_limit, record_.memory_bytes);
+  auto saved = co_await host_.with_hypervisor("saving the machine", save, limit);
   if (saved) co_return saving;
   saving->cancelled = true;
   co_return std::move(saved).error();
@@ -379,9 +389,17 @@ asio::awaitable<Result<>> Machine::copy_saved_to(MemoryCopy to, Path directory, 
     std::filesystem::copy_file(image.state(), to.state, failed);
     return failed ? system_error("cannot copy '" + image.state().string() + "'", failed.value()) : Result<>();
   };
-  auto copied = co_await host_.with_hypervisor("copying saved memory", copy, save_limit);
+  const auto limit = with_copying(save_limit, record_.memory_bytes);
+  auto copied = co_await host_.with_hypervisor("copying saved memory", copy, limit);
   *given_up = true;
   co_return copied;
+}
+
+/// One that was kept ready may stand still for a reason of its own; that it does not answer is better known before it
+/// has anything to lose.
+asio::awaitable<Result<>> Machine::blank_lives() {
+  auto ask = [id = vm_id()](vm::Hypervisor& hypervisor) { return hypervisor.ask(id); };
+  co_return co_await host_.with_hypervisor("asking the machine that was kept ready", ask, sign_of_life_limit_of_blank);
 }
 
 asio::awaitable<Result<Woken>> Machine::wake(std::optional<Blank> blank) {
@@ -406,13 +424,21 @@ asio::awaitable<Result<Woken>> Machine::wake(std::optional<Blank> blank) {
     (void)co_await cut_power();  // a blank
     co_return served.error();
   }
-  const auto limit = wake_limit + std::chrono::seconds(record_.memory_bytes / slowest_disk_bytes_per_s);
+  Result<> lives;
+  if (wake.into_blank) lives = co_await blank_lives();
+  if (!lives) {
+    (void)co_await cut_power();  // the first failure is the one to tell
+    co_return lives.error();
+  }
+  const auto limit = with_copying(wake_limit, record_.memory_bytes);
   auto woken = co_await host_.with_hypervisor("waking the machine", wake, limit);
   *given_up = true;
   auto tidy = [directory = memory_directory()] { return vm::remove_memory_remnants(directory); };
   if (woken && woken->from == Woken::From::memory) {
     const auto greeted = co_await greet();
     if (!greeted) {
+      const bool gone = co_await has_ended();
+      if (!gone) co_return greeted.error();  // its memory is in it: whoever touches it next tries again
       (void)co_await cut_power();
       woken = Woken{Woken::From::refused, "its agent did not answer: " + greeted.error().what};
     }

@@ -83,6 +83,9 @@ class Hypervisor {
   virtual Compatibility compatibility(const MachineSpec& spec) = 0;
   /// Errors: unavailable.
   virtual Result<State> state(const std::string& id) = 0;
+  /// Returns when its QEMU has answered a question; one that is stopped or hangs never does. Errors: not_found,
+  /// unavailable.
+  virtual Result<> ask(const std::string& id) = 0;
   /// Ids of the machines that exist, running or paused; also those that an earlier process of ours started.
   virtual Result<std::vector<std::string>> list() = 0;
   /// Stops the processors; RAM stays. Idempotent. While the disk's server is away it waits, for at most a minute. A

@@ -100,6 +100,7 @@ class Libvirt final : public Hypervisor {
   Result<> save(const std::string& id, const Path& state) override;
   Compatibility compatibility(const MachineSpec& spec) override;
   Result<State> state(const std::string& id) override;
+  Result<> ask(const std::string& id) override;
   Result<std::vector<std::string>> list() override;
   Result<> pause(const std::string& id) override;
   Result<> resume(const std::string& id) override;
@@ -132,6 +133,7 @@ class Libvirt final : public Hypervisor {
   Result<> end_start(const Record& record);
   Result<> destroy_domain(const std::string& domain_id);
   Result<> await_transfer(const std::string& id, virDomainPtr domain);
+  Result<> check_held(const std::string& id, virDomainPtr domain);
 
   void remove_logs_but_of(const std::vector<Record>& records);
   void remove_logs_of_ended();
@@ -177,7 +179,10 @@ Result<> Libvirt::adopt() {
     }
     (void)link_channel(record);  // its start may not have come to that; whoever cannot connect says so
     if (now == State::stalled) set_stalled(record.domain_id, true);
-    if (now == State::paused) TRY(note_whether_it_waits(record));
+    if (now == State::paused) {
+      set_held(record.id, true);
+      TRY(note_whether_it_waits(record));
+    }
   }
   remove_logs_but_of(records);
   keeper_.emplace(2s, [this] { keep(); });
@@ -346,6 +351,12 @@ Result<Domain> Libvirt::require(const std::string& id) {
   return Error{Error::Kind::not_found, "there is no machine '" + id + "'", {}, {}};
 }
 
+Result<> Libvirt::ask(const std::string& id) {
+  TRY_LET(const Domain domain, require(id));
+  TRY(awaits_state(domain.get()));
+  return {};
+}
+
 Result<State> Libvirt::state(const std::string& id) {
   const auto known = machine(id);
   if (!known) return State::absent;
@@ -418,11 +429,22 @@ Result<> Libvirt::save(const std::string& id, const Path& state) {
     TRY_LET(StateSocket socket, StateSocket::listen(state_socket(known->record.runtime_directory)));
     TRY(send_state_to(domain.get(), state_socket(known->record.runtime_directory)));
     TRY(socket.receive(file));
-    return await_transfer(id, domain.get());
+    TRY(await_transfer(id, domain.get()));
+    return check_held(id, domain.get());
   }();
   if (saved) return {};
   ::unlink(state.c_str());
   return Error(saved.error()).within(doing);
+}
+
+/// A save that hung may come to its end when whoever wanted it has given up and let the machine go on, which QEMU then
+/// stops: the state is of no instant, and the machine goes on.
+Result<> Libvirt::check_held(const std::string& id, virDomainPtr domain) {
+  const std::lock_guard nobody_pauses(resuming_);
+  const auto known = machine(id);
+  if (!known || known->held) return {};
+  if (virDomainResume(domain) != 0) return libvirt_error("cannot resume machine '" + id + "'");
+  return Error{Error::Kind::busy, "it was resumed meanwhile", {}, {}};
 }
 
 Result<> Libvirt::load(const std::string& id, const Path& state) {
