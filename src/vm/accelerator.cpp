@@ -40,9 +40,13 @@ std::string obstacle(std::string_view flag, int kvm_open_errno) {
   return {};
 }
 
-std::string hint_for(int kvm_open_errno) {
+std::string hint_for(std::string_view flag, int kvm_open_errno) {
+  const std::string emulate = "run in emulation: `sprite config set hypervisor.accelerator auto`";
+  if (flag.empty()) return "switch virtualization on in the firmware, or " + emulate;
   if (kvm_open_errno == EACCES) return "run `sudo usermod -aG kvm $USER` and log in again";
-  return "set hypervisor.accelerator to 'auto' to run in emulation";
+  if (kvm_open_errno == ENOENT)
+    return fmt::format("run `sudo modprobe {}`, or {}", flag == "vmx" ? "kvm_intel" : "kvm_amd", emulate);
+  return emulate;
 }
 
 }  // namespace
@@ -57,7 +61,7 @@ Result<AcceleratorDecision> decide_accelerator(AcceleratorChoice choice, std::st
   if (choice == AcceleratorChoice::kvm)
     return Error{Error::Kind::unavailable,
                  "the settings ask for KVM, which cannot work here",
-                 hint_for(kvm_open_errno),
+                 hint_for(flag, kvm_open_errno),
                  {why_not}};
   return AcceleratorDecision{Accelerator::emulation, std::move(why_not)};
 }

@@ -164,7 +164,7 @@ Result<MemoryRoom> memory_room(const Path& directory, const Path& except) {
     error.hint = "name another, best on a tmpfs: `sprite config set memory_dir PATH`";
     return error;
   }
-  MemoryRoom room{std::uint64_t{space.f_bavail} * space.f_frsize, 0};
+  MemoryRoom room{std::uint64_t{space.f_bavail} * space.f_frsize, 0, 0};
   TRY_LET(const std::vector<Path> files, list_directory(directory));
   for (const Path& file : files) {
     struct stat info {};
@@ -172,24 +172,34 @@ Result<MemoryRoom> memory_room(const Path& directory, const Path& except) {
     const auto size = static_cast<std::uint64_t>(info.st_size),
                taken = static_cast<std::uint64_t>(info.st_blocks) * 512;
     room.promised_bytes += size - std::min(size, taken);
+    room.taken_bytes += taken;
   }
   return room;
 }
+
+namespace {
+
+/// Others are to be stopped only where that can be enough.
+Error no_memory_room(const Path& directory, const MemoryRoom& room, std::uint64_t bytes) {
+  const std::string others =
+      room.promised_bytes == 0 ? "" : "other machines may still need " + format_size(room.promised_bytes) + " of it, ";
+  const std::string less = bytes > room.most_bytes()
+                               ? "give this one less memory than " + format_size(room.most_bytes())
+                               : "stop another sprite (`sprite stop NAME`), make this one with less memory";
+  return Error{Error::Kind::no_space,
+               fmt::format("memory directory '{}' has {} left, {}and this one may need {}", directory.string(),
+                           format_size(room.free_bytes), others, format_size(bytes)),
+               less + ", or name a larger directory: `sprite config set memory_dir PATH`",
+               {}};
+}
+
+}  // namespace
 
 Result<> make_memory_file(const Path& path, std::uint64_t bytes, Content content) {
   const Path directory = path.parent_path();
   TRY_LET(const MemoryRoom room, memory_room(directory, path));
   const std::uint64_t taken = content == Content::kept ? memory_taken(path) : 0;
-  if (room.left_bytes() + taken < bytes)
-    return Error{
-        Error::Kind::no_space,
-        fmt::format("memory directory '{}' has {} left, other machines may still need {} of it, and this one "
-                    "may need {}",
-                    directory.string(), format_size(room.free_bytes), format_size(room.promised_bytes),
-                    format_size(bytes)),
-        "stop another sprite (`sprite stop NAME`), make this one with less memory, or name a larger directory: "
-        "`sprite config set memory_dir PATH`",
-        {}};
+  if (room.left_bytes() + taken < bytes) return no_memory_room(directory, room, bytes);
   TRY_LET(const Fd file, open_file(path, O_RDWR | O_CREAT | O_NOFOLLOW | (content == Content::none ? O_TRUNC : 0)));
   if (::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0)
     return system_error("cannot make memory file '" + path.string() + "'");

@@ -66,7 +66,10 @@ Result<> check_spec(const MachineSpec& spec);
 struct MemoryRoom {
   std::uint64_t free_bytes = 0;      ///< Of its file system.
   std::uint64_t promised_bytes = 0;  ///< What the memory files in it may still take: they are sparse.
+  std::uint64_t taken_bytes = 0;     ///< What they take now.
   std::uint64_t left_bytes() const { return free_bytes - std::min(free_bytes, promised_bytes); }
+  /// Without any of these files.
+  std::uint64_t most_bytes() const { return free_bytes + taken_bytes; }
 };
 /// Without counting the file `except`. Errors: as system_error (not_found: no such directory).
 Result<MemoryRoom> memory_room(const Path& directory, const Path& except);

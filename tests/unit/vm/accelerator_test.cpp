@@ -46,6 +46,12 @@ TEST_CASE("what the settings ask for is done or refused") {
   CHECK(refused.error().kind == Error::Kind::unavailable);
   CHECK(refused.error().hint.find("usermod") != std::string::npos);
   CHECK_FALSE(decide_accelerator(AcceleratorChoice::kvm, guest, 0));
+  const auto without_flag = decide_accelerator(AcceleratorChoice::kvm, guest, EACCES);
+  REQUIRE_FALSE(without_flag);  // no group helps a CPU that cannot
+  CHECK(without_flag.error().hint.find("usermod") == std::string::npos);
+  const auto without_module = decide_accelerator(AcceleratorChoice::kvm, intel, ENOENT);
+  REQUIRE_FALSE(without_module);
+  CHECK(without_module.error().hint.find("modprobe kvm_intel") != std::string::npos);
 }
 
 TEST_CASE("the time stamp counter is measured alike each time") {

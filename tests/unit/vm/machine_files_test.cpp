@@ -129,6 +129,8 @@ TEST_CASE("a memory file is sparse, private and fits") {
   const auto full = make_memory_file(directory / "huge.ram", std::uint64_t{1} << 60);
   REQUIRE_FALSE(full);
   CHECK(full.error().kind == Error::Kind::no_space);
+  CHECK(full.error().hint.find("stop another") == std::string::npos);  // that would not be enough
+  CHECK(full.error().hint.find("less memory than") != std::string::npos);
   CHECK_FALSE(std::filesystem::exists(directory / "huge.ram"));
   const auto absent = make_memory_file(directory / "absent" / "machine.ram", MiB);
   REQUIRE_FALSE(absent);
