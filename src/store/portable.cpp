@@ -121,6 +121,8 @@ Result<> export_volume(Volume& volume, const std::string& description, const Pat
   if (description.size() > portable_description_bytes_max)
     return Error{Error::Kind::invalid, "the description of an exported disk may have at most 1 MiB"};
   if (::access(path.c_str(), F_OK) == 0) return exists_already(path);
+  if (const Path folder = path.parent_path(); !folder.empty() && ::access(folder.c_str(), W_OK | X_OK) != 0)
+    return system_error("cannot write to the folder '" + folder.string() + "'");
   const Path part = unfinished_name(path);
   TRY_LET(const std::optional<FileLock> file, FileLock::try_take(part));  // one that was killed left it unlocked
   if (!file) return Error{Error::Kind::busy, "'" + path.string() + "' is being written already"};

@@ -73,6 +73,8 @@ TEST_CASE("a disk goes through one file and comes out the same") {
   REQUIRE(export_volume(*volume, R"({"name":"api"})", place.folder / "file"));
   CHECK_FALSE(std::filesystem::exists(part));
   CHECK(export_volume(*volume, "", place.folder / "file").error().kind == Error::Kind::exists);
+  CHECK(export_volume(*volume, "", "/absent/folder/file").error().what.find("the folder '/absent/folder'") !=
+        std::string::npos);
   {
     const auto other = FileLock::try_take(unfinished_name(place.folder / "more"));
     REQUIRE(other);
