@@ -155,7 +155,7 @@ Result<Path> installed(const Path& in_build_tree, const Path& under_prefix, cons
 
 Result<wire::TemplateMade> ask_for_template(Context& context, const Image& image) {
   TRY_LET(const Client* api, context.api());
-  reporter(context)("making the template: the image is booted once and saved");
+  reporter(context)("seeing to the template: unless it is there, the image is booted once and saved");
   const InterruptNote note("sprite: " + image.reference() +
                            " is there; making its template goes on in the background\n  try: sprite create");
   TRY_LET(const std::string body, api->call("POST", "/v1/images/" + image.manifest.digest + "/template"));
