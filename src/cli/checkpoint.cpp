@@ -99,7 +99,10 @@ Result<int> show_checkpoint(Context& context, const std::string& id) {
   if (checkpoint.comment) terminal.print_line("Comment:    " + *checkpoint.comment);
   if (checkpoint.is_auto) terminal.print_line("Automatic:  yes");
   if (checkpoint.memory) terminal.print_line("Memory:     kept: a restore brings programs back where they were");
-  if (checkpoint.crash_consistent)
+  if (checkpoint.crash_consistent && checkpoint.memory)
+    terminal.print_line(
+        "Consistent: yes, with its memory; a fork without it begins as after a loss of power, and replays the journal");
+  else if (checkpoint.crash_consistent)
     terminal.print_line(
         "Consistent: no, as after a loss of power: its journal is replayed when it is restored or forked");
   if (checkpoint.history) terminal.print_line("Came after: " + join(*checkpoint.history, ", "));

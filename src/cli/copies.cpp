@@ -28,6 +28,15 @@ void print_sprite(Context& context, const wire::Sprite& sprite, std::string_view
     terminal.print_line(terminal.styled(Style::green, "✓ ") + sprite.name + " " + std::string(what_happened));
 }
 
+/// In whom programs go on after a fork with memory: a source that sleeps sleeps on.
+std::string who_goes_on(Context& context, const std::string& source, const ForkOptions& options) {
+  if (!options.checkpoint.empty())
+    return "programs go on in '" + options.name + "' where they were at checkpoint " + options.checkpoint;
+  const auto now = get_sprite(context, source);
+  if (now && now->status == "running") return "programs go on in both";
+  return "programs go on in '" + options.name + "'; '" + source + "' stays as it was";
+}
+
 Result<int> run_fork(Context& context, const ForkOptions& options) {
   TRY(check_sprite_name(options.name));
   TRY_LET(const std::string source, context.sprite(options.source));
@@ -43,8 +52,8 @@ Result<int> run_fork(Context& context, const ForkOptions& options) {
   TRY_LET(const auto sprite, wire::from_json<wire::Sprite>(body));
   print_sprite(context, sprite, "is ready");
   if (options.memory && !context.globals.json)
-    context.terminal.note("programs go on in both; network connections to the outside are dropped in '" + sprite.name +
-                          "'");
+    context.terminal.note(who_goes_on(context, source, options) +
+                          "; network connections to the outside are dropped in '" + sprite.name + "'");
   return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cli/commands.h"
+#include "cli/target.h"
 
 namespace sprite::cli {
 namespace {
@@ -52,8 +53,9 @@ int run(const std::vector<std::string>& words, const RunDaemon& run_daemon) {
   terminal.report_as_json(wants_json(words));
   const Result<int> status = run_words(words, terminal, run_daemon);
   if (status) return *status;
-  terminal.report(status.error());
-  return exit_status(status.error().kind);
+  const Error error = explained_by_target(status.error(), words, ".");
+  terminal.report(error);
+  return exit_status(error.kind);
 }
 
 }  // namespace sprite::cli

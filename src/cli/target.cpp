@@ -1,5 +1,6 @@
 #include "cli/target.h"
 
+#include <algorithm>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
@@ -36,6 +37,18 @@ Result<std::optional<Target>> read_target(const Path& directory) {
     return Error{
         Error::Kind::invalid, "'" + path.string() + "' names no sprite", "write it anew: `sprite use NAME`", {}};
   return std::optional<Target>(std::move(target));
+}
+
+Error explained_by_target(Error error, const std::vector<std::string>& words, const Path& directory) {
+  if (error.kind != Error::Kind::not_found) return error;
+  const auto target = read_target(directory);
+  if (!target || !*target) return error;
+  const std::string& name = (*target)->sprite;
+  const bool typed = std::ranges::any_of(words, [&](const auto& word) { return word.find(name) != word.npos; });
+  if (typed || error.what != "no sprite is called '" + name + "'") return error;
+  error.because.push_back("'" + target_path(directory).string() + "' names it as the sprite of this directory");
+  error.hint = "name another: `sprite use NAME`; `sprite list` shows the names";
+  return error;
 }
 
 Result<> write_target(const Path& directory, const Target& target) {

@@ -2,6 +2,7 @@
 /// The sprite that a directory is about: `.sprite`, {"organization": …, "sprite": …}.
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/file.h"
 #include "base/result.h"
@@ -17,6 +18,9 @@ struct Target {
 Path target_path(const Path& directory);
 /// Nothing when the directory has no target. Errors: invalid (a file that is not one), as system_error.
 Result<std::optional<Target>> read_target(const Path& directory);
+/// The error, which says where the name of the sprite that is missing came from if that was the target of `directory`
+/// and none of the `words` that were typed.
+Error explained_by_target(Error error, const std::vector<std::string>& words, const Path& directory);
 /// Errors: as system_error.
 Result<> write_target(const Path& directory, const Target& target);
 /// False when there was none. Errors: as system_error.

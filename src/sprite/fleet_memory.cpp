@@ -197,7 +197,9 @@ asio::awaitable<Result<>> Fleet::copy_saved(EntryPtr source, std::string checkpo
   }
   auto copied = co_await source->machine.copy_saved_to(std::move(to), std::move(memory), std::move(disk));
   if (copied || copied.error().kind != Error::Kind::corrupt) co_return copied;
-  co_return std::move(copied).error().within("the saved memory of '" + source->record.name + "' cannot be used");
+  Error error = std::move(copied).error().within("the saved memory of '" + source->record.name + "' cannot be used");
+  error.hint = "leave out --memory: the disk is whole, and the new sprite boots from it";
+  co_return error;
 }
 
 }  // namespace sprite

@@ -45,7 +45,7 @@ Result<Parsed> parse(const Words& words, Rest begins = Rest::from_first_word, bo
   Syntax syntax("test", "Test", parsed.globals);
   syntax.option("-d,--dir", "DIR", parsed.directory, "directory");
   syntax.option("-e,--env", "NAME=VALUE", parsed.environment, "variables");
-  syntax.option("--count", "NUMBER", parsed.count, "number");
+  syntax.option("-n,--count,--number", "NUMBER", parsed.count, "number");
   syntax.flag("-t,--tty", parsed.tty, "terminal");
   if (with_path) syntax.positional("PATH", parsed.path, "path");
   syntax.rest("COMMAND", parsed.rest, "command", begins);
@@ -134,6 +134,8 @@ TEST_CASE("wrong usage is refused with exit status 2") {
     CHECK(exit_status(parsed.error().kind) == 2);
   }
   CHECK(parse({"--dirr", "/x"}).error().hint == "did you mean '--dir'?");
+  CHECK(parse({"-n", "-2"}).error().what.find("option --count cannot be '-2': it is a whole number") !=
+        std::string::npos);
   CHECK_FALSE(parse({}, Rest::after_dashes, true));
   CHECK_FALSE(parse({"a", "b"}, Rest::after_dashes, true));
 }

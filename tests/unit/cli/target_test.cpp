@@ -42,6 +42,19 @@ TEST_CASE("a .sprite that names nothing is an error with a way out") {
   }
 }
 
+TEST_CASE("who typed no name is told that it is from .sprite") {
+  const test::TemporaryDirectory here;
+  REQUIRE(write_target(here.path(), {"me", "box"}));
+  const Error missing{Error::Kind::not_found, "no sprite is called 'box'", "run `sprite list` to see the names", {}};
+  const Error told = explained_by_target(missing, {"info"}, here.path());
+  REQUIRE(told.because.size() == 1);
+  CHECK(told.because[0].find(".sprite' names it") != std::string::npos);
+  CHECK(told.hint.find("sprite use NAME") != std::string::npos);
+  CHECK(explained_by_target(missing, {"info", "--sprite=box"}, here.path()).because.empty());
+  const Error other{Error::Kind::not_found, "there is no checkpoint 'v7'", "", {}};
+  CHECK(explained_by_target(other, {"restore", "v7"}, here.path()).because.empty());
+}
+
 TEST_CASE("another server is named by its URL") {
   const auto client = client_for_url("http://127.0.0.1:8080/", "secret");
   REQUIRE(client);
