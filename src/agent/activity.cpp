@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/text.h"
+#include "wire/activity.h"
 
 namespace sprite::agent {
 namespace {
@@ -82,7 +83,7 @@ void ActivityMeter::sample() {
 wire::Activity ActivityMeter::look() {
   sample();
   const auto now = std::chrono::system_clock::now();
-  if (const auto task = tasks_.last(now)) return {0, "task '" + task->name + "' until " + task->expires_at};
+  if (const auto task = tasks_.last(now)) return {0, wire::activity_of(*task)};
   wire::Activity activity{std::chrono::duration<double>(std::chrono::steady_clock::now() - worked_).count(), work_};
   for (const auto& session : sessions_.running()) {
     const double idle_s = std::max(0.0, std::chrono::duration<double>(now - session->last_activity()).count());

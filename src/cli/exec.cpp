@@ -3,10 +3,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
+
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/exec_client.h"
+#include "cli/outlook.h"
 #include "cli/resources.h"
 
 namespace sprite::cli {
@@ -33,6 +36,11 @@ ExecStreams our_streams(Context& context, const std::string& sprite) {
   streams.input_is_terminal = context.terminal.input_is_terminal();
   streams.waiting = [&context, sprite](bool waits) {
     context.terminal.progress(waits ? "connecting to '" + sprite + "'…" : "");
+  };
+  streams.took_long = [&context, sprite, begin = std::chrono::system_clock::now()] {
+    const auto now = get_sprite(context, sprite);
+    if (!now) return;  // what the command itself meets is said
+    if (const auto warning = memory_warning(*now, begin)) context.terminal.note(*warning);
   };
   return streams;
 }

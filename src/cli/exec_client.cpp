@@ -30,7 +30,7 @@ constexpr char end_of_file = 0x04;  // Ctrl+D, what a terminal's line discipline
 constexpr unsigned short close_normal = 1000;
 constexpr int interrupts_to_give_up = 3;
 constexpr std::chrono::seconds end_of_file_interval{1};
-constexpr std::chrono::milliseconds patience_with_connecting{300}, patience_with_dying{1000};
+constexpr std::chrono::milliseconds patience_with_connecting{300}, longest_without_wake{100}, patience_with_dying{1000};
 
 class ExecConnection {
  public:
@@ -70,9 +70,11 @@ class ExecConnection {
       waits = true;
       streams_.waiting(true);
     });
+    const auto began = std::chrono::steady_clock::now();
     auto opened = co_await open(client);
     patience.cancel();
     if (waits) streams_.waiting(false);
+    if (std::chrono::steady_clock::now() - began > longest_without_wake && streams_.took_long) streams_.took_long();
     if (!opened) {
       error_ = std::move(opened).error();
       co_return;
@@ -330,7 +332,12 @@ Result<int> run_exec_by_post(const Client& client, const ExecRequest& request, c
           Error::Kind::invalid, "more than 10 MiB of input do not go through a POST", "leave --http-post out", {}};
   }
   std::optional<int> status;
+  const auto begin = std::chrono::steady_clock::now();
+  bool connected = false;
   const auto take = [&](std::string_view chunk) {
+    const bool is_first = !std::exchange(connected, true);
+    if (is_first && std::chrono::steady_clock::now() - begin > longest_without_wake && streams.took_long)
+      streams.took_long();
     const auto frame = wire::parse_exec_frame(chunk);
     if (!frame) return;
     if (frame->stream == wire::ExecStream::exit)

@@ -34,6 +34,8 @@ struct ExecStreams {
   bool input_is_terminal = false;  ///< Raw mode and Ctrl+\ for sessions with a terminal.
   /// Called with true when connecting takes its time (the sprite wakes up), then with false.
   std::function<void(bool)> waiting{};
+  /// Called once when connecting took longer than it does to a sprite that runs: it may have woken.
+  std::function<void()> took_long{};
 };
 
 struct ExecOutcome {

@@ -5,6 +5,7 @@
 
 #include "cli/commands.h"
 #include "cli/interrupt.h"
+#include "cli/outlook.h"
 #include "cli/resources.h"
 #include "wire/json.h"
 
@@ -27,6 +28,7 @@ Result<int> act(Context& context, const Deed& deed, const std::string& given, st
   TRY_LET(const Client* api, context.api());
   context.terminal.progress(std::string(deed.doing) + " '" + name + "'…");
   const InterruptNote note = goes_on(std::string(deed.doing) + " '" + name + "'", name);
+  const auto begin = std::chrono::system_clock::now();
   TRY_LET(const std::string body, api->call("POST", sprite_path(name, std::string(deed.route).append(query))));
   TRY_LET(const wire::Sprite sprite, wire::from_json<wire::Sprite>(body));
   const bool had_nothing_to_save = sprite.status == "cold" && &deed != &stopping && &deed != &ending;
@@ -36,6 +38,7 @@ Result<int> act(Context& context, const Deed& deed, const std::string& given, st
     context.terminal.note("sprite '" + name + "' is cold: it had no memory to keep, and starts when it is used");
   else
     context.terminal.note("sprite '" + name + "' " + std::string(deed.done));
+  if (const auto warning = memory_warning(sprite, begin)) context.terminal.note(*warning);
   return 0;
 }
 
@@ -43,8 +46,14 @@ struct SleepOptions {
   std::string name;
   bool deep = false, cold = false, force = false, all = false, wait = false;
 
-  std::string query() const { return force && !cold ? "&force=true" : ""; }
+  std::string query() const { return force ? "&force=true" : ""; }
 };
+
+/// Why nobody was put to sleep: only those are passed over that sleep as deeply.
+std::string why_nobody(const std::vector<wire::Sprite>& sprites, const SleepOptions& options) {
+  if (sprites.empty()) return "there are no sprites";
+  return options.deep || options.cold ? "all sprites are cold already" : "all sprites sleep already";
+}
 
 /// All that are awake, and with --deep also those that are only paused. All of them begin before one is waited for; one
 /// that fails keeps nobody else.
@@ -68,8 +77,10 @@ Result<int> put_all_to_sleep(Context& context, const SleepOptions& options, cons
   if (context.globals.json)
     print_json(context.terminal, {{"asleep", boost::json::value_from(asleep)}});
   else
-    for (const std::string& name : asleep) context.terminal.note("sprite '" + name + "' " + std::string(deed.done));
+    for (const std::string& name : asleep)
+      context.terminal.note("sprite '" + name + "' " + std::string(options.wait ? saved.done : deed.done));
   if (failure) return *failure;
+  if (asleep.empty() && !context.globals.json) context.terminal.note(why_nobody(sprites, options));
   return 0;
 }
 
@@ -178,9 +189,17 @@ Action sleep(Syntax& syntax) {
   syntax.positional("NAME", options->name, "The sprite", Presence::optional);
   syntax.flag("--deep", options->deep, "Memory goes to the disk; programs go on after it all the same");
   syntax.flag("--cold", options->cold, "Only the disk stays, as with `sprite stop`");
-  syntax.flag("-f,--force", options->force, "Even where a command or console is open: it stands still until a wake");
+  syntax.flag("-f,--force", options->force,
+              "Even where a command or console is open: it stands still until a wake, and ends with --cold");
   syntax.flag("--all", options->all, "All sprites that are awake");
   syntax.flag("--wait", options->wait, "With --deep: return when memory is on the disk");
+  syntax.epilogue(
+      "A sprite sleeps by itself, too: it is paused when nothing has used it for 30 s, and on the disk 10 min later\n"
+      "(`sprite config update --sleep-after, --sleep-deep-after`; for all: the settings sleep.after, "
+      "sleep.deep_after).\n"
+      "Commands, consoles, programs at work and tasks keep it awake, and so does `sprite pin`; `sprite list` says "
+      "which.\n"
+      "Whatever needs it wakes it, and what its programs have set for a time of the clock; a `sleep 3600` does not.");
   return [options](Context& context) -> Result<int> {
     if (options->deep && options->cold)
       return Error{Error::Kind::invalid, "--deep and --cold exclude each other", "sprite help sleep", {}};

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/text.h"
+#include "cli/outlook.h"
 #include "wire/json.h"
 
 namespace sprite::cli {
@@ -37,14 +38,7 @@ std::string styled_status(const Terminal& terminal, const std::string& status) {
   return terminal.styled(Style::dim, status);
 }
 
-std::string sleep_outlook(const wire::Sprite& sprite) {
-  if (!sprite.next_change || !sprite.next_change_at) return sprite.activity;
-  const auto at = parse_time(*sprite.next_change_at);
-  if (!at) return sprite.activity;
-  const auto left = std::chrono::ceil<std::chrono::seconds>(*at - std::chrono::system_clock::now());
-  const std::string when = left.count() > 0 ? " in " + format_duration(left) : " now";
-  return *sprite.next_change + when + (sprite.activity.empty() ? "" : " (" + sprite.activity + ")");
-}
+std::string sleep_outlook(const wire::Sprite& sprite) { return outlook_at(sprite, std::chrono::system_clock::now()); }
 
 std::string age_of(const std::string& time) {
   const auto parsed = parse_time(time);

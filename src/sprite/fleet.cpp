@@ -24,7 +24,8 @@ std::string now() { return format_time(std::chrono::system_clock::now()); }
 
 std::string_view status_of(Phase phase) {
   if (phase == Phase::destroyed) return "destroyed";
-  if (phase == Phase::paused || phase == Phase::asleep) return "warm";  // programs are as they were
+  if (phase == Phase::paused || phase == Phase::asleep || phase == Phase::waking)
+    return "warm";  // programs are as they were
   if (phase == Phase::running || phase == Phase::found || phase == Phase::pausing || phase == Phase::stopping)
     return "running";
   return "cold";
@@ -39,6 +40,7 @@ std::string_view word_for(Phase phase) {
     case Phase::pausing: return "falling asleep";
     case Phase::paused: return "paused";
     case Phase::asleep: return "asleep, memory on disk";
+    case Phase::waking: return "waking";
     case Phase::destroyed:
     case Phase::stopped:
     case Phase::running: return "";
@@ -131,7 +133,7 @@ Result<Fleet::EntryPtr> Fleet::find(const std::string& name) const {
 /// What a sprite has become, a line each; what it is on its way to is not told.
 void Fleet::log_change(const Entry& entry, Phase before) const {
   const bool passing = entry.phase == Phase::creating || entry.phase == Phase::starting ||
-                       entry.phase == Phase::pausing || entry.phase == Phase::stopping;
+                       entry.phase == Phase::waking || entry.phase == Phase::pausing || entry.phase == Phase::stopping;
   if (entry.phase == before || passing) return;
   const std::string detail = entry.detail.empty() ? std::string(word_for(entry.phase)) : entry.detail;
   log::info("sprite '{}' is {}{}{}", entry.record.name, status_of(entry.phase), detail.empty() ? "" : ": ", detail);

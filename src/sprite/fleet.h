@@ -30,8 +30,8 @@ namespace sprite {
 Error no_such_sprite(const std::string& name);
 
 /// found: an earlier daemon's VM, whose agent is being reached. pausing: it still runs, but nothing new may begin.
-/// paused: the VM is there and stands still. asleep: its memory is saved on the disk.
-enum class Phase { creating, found, stopped, starting, running, pausing, paused, asleep, stopping, destroyed };
+/// paused: the VM is there and stands still. asleep: its memory is saved on the disk. waking: that is being loaded.
+enum class Phase { creating, found, stopped, starting, running, pausing, paused, asleep, waking, stopping, destroyed };
 
 /// Whether a paused machine goes on only where there is room for what it may still take.
 enum class Room { needed, regardless };
@@ -191,7 +191,7 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   asio::awaitable<Result<>> go_on_from_new(EntryPtr entry, std::shared_ptr<const Template> of);
   asio::awaitable<Result<>> boot(EntryPtr entry);
   asio::awaitable<Result<>> bring_down(EntryPtr entry);
-  asio::awaitable<Result<>> check_unused(EntryPtr entry);
+  asio::awaitable<Result<>> check_unused(EntryPtr entry, Depth depth);
   asio::awaitable<Result<>> pause(EntryPtr entry);
   asio::awaitable<Result<>> send_to_disk(EntryPtr entry);
   /// Nothing if the machine is gone. Errors: no_space (memory is short: it stays paused), unavailable.

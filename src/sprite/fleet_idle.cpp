@@ -11,11 +11,14 @@
 #include "base/text.h"
 #include "sprite/fleet.h"
 #include "sprite/used_stream.h"
+#include "wire/activity.h"
 
 namespace sprite {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::seconds still_at_work{3};  // the agent looks around every 2 s
 
 Wakefulness wakefulness_of(const Entry& entry) {
   if (entry.phase == Phase::running) return Wakefulness::awake;
@@ -45,6 +48,7 @@ void Fleet::touch(Entry& entry) {
   entry.use.last = Clock::now();
   entry.use.expects.reset();
   entry.use.activity.clear();
+  entry.use.at_work = false;
   set_alarm(entry);
 }
 
@@ -94,11 +98,13 @@ asio::awaitable<void> Fleet::look_inside(EntryPtr entry) {
   if (!activity) {
     entry->use.last = Clock::now();
     entry->use.activity = "it cannot be seen what goes on inside: " + activity.error().what;
+    entry->use.at_work = true;
     co_return;
   }
   constexpr double long_s = 1e6;
   const std::chrono::duration<double> idle(std::clamp(activity->idle_s, 0.0, long_s));
   const auto last = Clock::now() - std::chrono::duration_cast<Clock::duration>(idle);
+  entry->use.at_work = last > entry->use.last && idle < still_at_work;
   if (last > entry->use.last) {
     entry->use.last = last;
     entry->use.activity = std::move(activity->reason);
@@ -147,7 +153,10 @@ void Fleet::describe_sleep(const Entry& entry, wire::Sprite& shown) const {
   const auto due = sleep_due(entry);
   if (!due) return;
   const auto until = std::chrono::duration_cast<std::chrono::milliseconds>(*due - Clock::now());
-  const std::string at = format_time(std::chrono::system_clock::now() + until);
+  const auto held = wire::held(shown.activity);
+  if (is == Wakefulness::awake && entry.use.at_work && !held) return;  // when it is paused nobody knows
+  const auto soonest = std::chrono::system_clock::now() + until;
+  const std::string at = format_time(held ? std::max(soonest, held->until) : soonest);
   if (shown.next_change_at && *shown.next_change_at < at) return;
   shown.next_change = is == Wakefulness::awake ? "paused" : "on the disk";
   shown.next_change_at = at;

@@ -25,14 +25,13 @@ void Fleet::cancel(Entry& entry) {
   entry.saving.reset();
 }
 
-/// Whoever waits for a program would wait without a word. A connection that just ended may still count.
-asio::awaitable<Result<>> Fleet::check_unused(EntryPtr entry) {
+/// Whoever waits for a program would wait without a word, or lose it. A connection that just ended may still count.
+asio::awaitable<Result<>> Fleet::check_unused(EntryPtr entry, Depth depth) {
   const auto deadline = std::chrono::steady_clock::now() + ending_limit;
   while (entry->use.connections > 0 && std::chrono::steady_clock::now() < deadline) co_await pause_for(ending_step);
   const int count = entry->use.connections;
   if (count == 0) co_return Result<>{};
-  co_return Error(Error::Kind::busy, "it is in use",
-                  "end them, or let them stand still until it wakes: `sprite sleep --force " + entry->record.name + "`",
+  co_return Error(Error::Kind::busy, "it is in use", way_to_force(depth, entry->record.name),
                   {std::to_string(count) + (count == 1 ? " connection is" : " connections are") +
                    " open: commands, consoles or files on their way"});
 }
@@ -53,9 +52,10 @@ asio::awaitable<Result<>> Fleet::fall_asleep(EntryPtr entry, Depth depth, IfInUs
   if (entry->phase == Phase::destroyed) co_return no_such_sprite(entry->record.name);
   Result<> done;
   if (depth == Depth::cold) {
-    done = co_await bring_down(entry);
+    if (if_in_use == IfInUse::refuse) done = co_await check_unused(entry, depth);
+    if (done) done = co_await bring_down(entry);
   } else if (entry->machine.on()) {
-    if (if_in_use == IfInUse::refuse && entry->phase == Phase::running) done = co_await check_unused(entry);
+    if (if_in_use == IfInUse::refuse && entry->phase == Phase::running) done = co_await check_unused(entry, depth);
     if (done) done = co_await pause(entry);
     if (done && depth == Depth::disk) done = co_await send_to_disk(entry);
   }

@@ -6,6 +6,7 @@
 #include "sprite/connect_channel.h"
 #include "sprite/fleet.h"
 #include "sprite/on_pool.h"
+#include "wire/activity.h"
 
 namespace sprite {
 namespace {
@@ -97,7 +98,7 @@ asio::awaitable<Result<>> Fleet::start_anew(EntryPtr entry) {
   if (entry->machine.has_memory()) {
     CO_TRY_LET(const Woken woken, co_await wake_from_disk(entry));
     if (woken.from == Woken::From::memory) co_return Result<>{};
-    note = "booted anew, since its saved memory could not be used: " + woken.why;
+    note = std::string(wire::booted_anew) + woken.why;
     log::warning("'{}' {}", entry->record.name, note);
     co_await entry->machine.let_go();  // its disk was served for that
   }
@@ -193,7 +194,7 @@ asio::awaitable<Result<>> Fleet::save_record_of(EntryPtr entry) {
 }
 
 asio::awaitable<Result<Woken>> Fleet::wake_from_disk(EntryPtr entry) {
-  enter(*entry, Phase::starting);
+  enter(*entry, Phase::waking);
   const auto begin = std::chrono::steady_clock::now();
   const auto of = co_await templates_.find(kind_of(entry->record));
   std::optional<Blank> blank = blanks_.take_waiting(of, BlankFor::wake);

@@ -70,6 +70,7 @@ void Fleet::expect_timer(Entry& entry, const wire::Activity& activity) {
   if (std::chrono::steady_clock::now() - entry.use.last >= *after + *floor) return;
   entry.use.expects = steady(time_of(*activity.near)) + *after;
   entry.use.activity = "a timer of its own is due at " + format_time(time_of(*activity.near));
+  entry.use.at_work = false;
 }
 
 void Fleet::set_waker(Entry& entry) {

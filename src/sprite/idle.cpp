@@ -12,6 +12,12 @@ std::optional<Use::Time> change_due(Wakefulness is, const SleepRules& rules, con
   return is == Wakefulness::awake ? std::max(use.last + *time, use.expects.value_or(use.last)) : use.last + *time;
 }
 
+std::string way_to_force(Depth depth, const std::string& name) {
+  if (depth == Depth::cold) return "end them, or have their programs ended: `sprite sleep --cold --force " + name + "`";
+  const std::string option = depth == Depth::disk ? "--deep " : "";
+  return "end them, or let them stand still until it wakes: `sprite sleep " + option + "--force " + name + "`";
+}
+
 std::string why_awake(const SleepRules& rules, const Use& use) {
   if (rules.pinned) return "pinned";
   if (use.connections == 1) return "a connection is open";

@@ -194,7 +194,8 @@ TEST_CASE("a sprite that is in use is not put to sleep, unless it has to") {
   CHECK(world.fetch("POST", "/v1/sprites/used/sleep?depth=disk").status == 409);
   CHECK(object(world.fetch("GET", "/v1/sprites/used"))["status"] == "running");
   CHECK(object(world.fetch("POST", "/v1/sprites/used/sleep?depth=disk&force=true"))["status"] == "warm");
-  CHECK(object(world.fetch("POST", "/v1/sprites/used/sleep?depth=cold"))["status"] == "cold");
+  CHECK(world.fetch("POST", "/v1/sprites/used/sleep?depth=cold").status == 409);
+  CHECK(object(world.fetch("POST", "/v1/sprites/used/sleep?depth=cold&force=true"))["status"] == "cold");
 }
 
 TEST_CASE("a sprite is started, stopped, restarted and checked") {

@@ -65,7 +65,7 @@ class FakeSprites : public Sprites {
     return become(std::move(name), "running");
   }
   asio::awaitable<Result<wire::Sprite>> sleep(std::string name, Depth depth, IfInUse if_in_use, Wait) override {
-    if (name == "used" && depth != Depth::cold && if_in_use == IfInUse::refuse) {
+    if (name == "used" && if_in_use == IfInUse::refuse) {
       co_return Error(Error::Kind::busy, "sprite '" + name + "' is in use");
     }
     co_return co_await become(std::move(name), depth == Depth::cold ? "cold" : "warm");

@@ -32,6 +32,12 @@ TEST_CASE("what is soon to go off inside keeps it awake until then, and no longe
   CHECK(change_due(Wakefulness::paused, {30s, 10s, false}, use) == use.last + 10s);
 }
 
+TEST_CASE("the way to put one to sleep that is in use keeps the depth that was asked for") {
+  CHECK(way_to_force(Depth::paused, "box").find("`sprite sleep --force box`") != std::string::npos);
+  CHECK(way_to_force(Depth::disk, "box").find("`sprite sleep --deep --force box`") != std::string::npos);
+  CHECK(way_to_force(Depth::cold, "box").find("`sprite sleep --cold --force box`") != std::string::npos);
+}
+
 TEST_CASE("why it is awake: the strongest reason") {
   Use use;
   CHECK(why_awake({}, use).empty());
