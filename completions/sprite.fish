@@ -75,7 +75,7 @@ complete -c sprite -n '__fish_seen_subcommand_from list' -s w -l watch -d 'Go on
 complete -c sprite -n '__fish_seen_subcommand_from use' -l unset -d 'Choose none any more'
 complete -c sprite -n '__fish_seen_subcommand_from sleep' -l deep -d 'Memory goes to the disk; programs go on after it all the same'
 complete -c sprite -n '__fish_seen_subcommand_from sleep' -l cold -d 'Only the disk stays, as with `sprite stop`'
-complete -c sprite -n '__fish_seen_subcommand_from sleep' -s f -l force -d 'Even where a command or console is open: it stands still until a wake'
+complete -c sprite -n '__fish_seen_subcommand_from sleep' -s f -l force -d 'Even where a command or console is open: it stands still until a wake, and ends with --cold'
 complete -c sprite -n '__fish_seen_subcommand_from sleep' -l all -d 'All sprites that are awake'
 complete -c sprite -n '__fish_seen_subcommand_from sleep' -l wait -d 'With --deep: return when memory is on the disk'
 complete -c sprite -n '__fish_seen_subcommand_from destroy' -s f -l force -d 'Do not ask'

@@ -37,8 +37,23 @@ Result<Fd> open_file(const Path& path, int flags, mode_t mode) {
   return fd;
 }
 
+Result<Fd> open_regular_file(const Path& path) {
+  const auto refused = [&] { return Error{Error::Kind::invalid, quoted(path) + " is not a regular file", "", {}}; };
+  auto fd = open_file(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (!fd && errno == ELOOP) return refused();
+  if (!fd) return fd;
+  struct stat info {};
+  if (::fstat(fd->get(), &info) != 0) return system_error("cannot look at " + quoted(path));
+  if (!S_ISREG(info.st_mode)) return refused();
+  return fd;
+}
+
 Result<std::string> read_file(const Path& path, std::size_t limit_bytes) {
   TRY_LET(const Fd fd, open_file(path, O_RDONLY));
+  return read_file(fd, path, limit_bytes);
+}
+
+Result<std::string> read_file(const Fd& fd, const Path& path, std::size_t limit_bytes) {
   std::string text;
   char buffer[65536];
   for (;;) {

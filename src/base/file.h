@@ -14,8 +14,13 @@ using Path = std::filesystem::path;
 
 /// Opens `path` (O_CLOEXEC is added). Errors: as system_error.
 Result<Fd> open_file(const Path& path, int flags, mode_t mode = 0600);
+/// Opens `path` for reading if it is a regular file and no link, without waiting for anybody (as a FIFO would).
+/// Errors: invalid (it is something else), as system_error.
+Result<Fd> open_regular_file(const Path& path);
 /// The whole file as text, at most `limit_bytes`. Errors: as system_error; invalid (larger than the limit).
 Result<std::string> read_file(const Path& path, std::size_t limit_bytes = 64 * MiB);
+/// The same of a file that was opened; `path` is for the error's text.
+Result<std::string> read_file(const Fd& fd, const Path& path, std::size_t limit_bytes = 64 * MiB);
 /// Replaces `path` by `text`: durable, and after a crash either the old content or the new. Errors: as system_error.
 Result<> write_file_atomically(const Path& path, std::string_view text, mode_t mode = 0600);
 /// Makes `path` and its missing parents (mode 0700 each). Errors: as system_error.

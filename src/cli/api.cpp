@@ -3,6 +3,7 @@
 
 #include "base/process.h"
 #include "cli/commands.h"
+#include "cli/curl.h"
 #include "cli/daemon_process.h"
 #include "cli/resources.h"
 #include "settings/daemon_record.h"
@@ -36,17 +37,9 @@ Result<int> become_curl(const std::vector<std::string>& words) {
 Result<int> call(Context& context, const ApiWords& words) {
   if (words.path.empty()) return Error{Error::Kind::invalid, "api requires a path argument", "sprite api /sprites", {}};
   TRY_LET(const Client* api, context.api());
-  const http::Endpoint& endpoint = api->endpoint();
-  std::vector<std::string> curl{"curl", "--silent", "--show-error"};
-  std::string base = "http://localhost";
-  if (!endpoint.unix_socket.empty())
-    curl.insert(curl.end(), {"--unix-socket", endpoint.unix_socket.string()});
-  else
-    base = "http://" + endpoint.host + ":" + std::to_string(endpoint.port) + api->path_prefix();
-  if (!endpoint.token.empty()) curl.insert(curl.end(), {"--header", "Authorization: Bearer " + endpoint.token});
-  curl.insert(curl.end(), words.curl_options.begin(), words.curl_options.end());
-  curl.push_back(base + full_path(words.path, context.globals.sprite));
-  return become_curl(curl);
+  TRY_LET(const CurlCall curl, curl_call(api->endpoint(), api->path_prefix(),
+                                         full_path(words.path, context.globals.sprite), words.curl_options));
+  return become_curl(curl.argv);
 }
 
 std::string quoted(const std::string& text) {

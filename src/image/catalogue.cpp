@@ -7,7 +7,6 @@
 #include "base/directory.h"
 #include "base/text.h"
 #include "image/archive.h"
-#include "image/sparse.h"
 
 namespace sprite::image {
 namespace {
@@ -186,15 +185,15 @@ Result<Image> Catalogue::import_from(const Path& source) const {
   if (std::filesystem::is_directory(source, ignored)) {
     auto manifest = read_manifest(source);
     if (!manifest) return std::move(manifest).error().within("'" + source.string() + "' is not an image");
-    return adopt(source, std::move(*manifest));
+    return adopt(source, std::move(*manifest), Linking::forbidden);  // others may have names for its files
   }
   TRY_LET(const Import unpacked, Import::begin(images_, "archive"));
   TRY(unpack_archive(source, unpacked.directory()));
   TRY_LET(Manifest manifest, read_manifest(unpacked.directory()));
-  return adopt(unpacked.directory(), std::move(manifest));
+  return adopt(unpacked.directory(), std::move(manifest), Linking::allowed);
 }
 
-Result<Image> Catalogue::adopt(const Path& directory, Manifest manifest) const {
+Result<Image> Catalogue::adopt(const Path& directory, Manifest manifest, Linking linking) const {
   const Path target = images_ / manifest.digest;
   if (::access(target.c_str(), F_OK) == 0) {
     if (const Image present = read_image(target); present.problem.empty() && verify(present)) {
@@ -204,15 +203,19 @@ Result<Image> Catalogue::adopt(const Path& directory, Manifest manifest) const {
     TRY(remove_tree(target));  // damaged: the import mends it
   }
   TRY_LET(Import import, Import::begin(images_, "new"));
-  for (const ImageFile& each : manifest.files)
-    TRY(clone_file(directory / each.name, import.directory() / each.name, Linking::allowed));
-  TRY(write_file_atomically(import.directory() / manifest_file, to_json(manifest), 0644));
-  if (auto verified = verify(Image{import.directory(), manifest, "", ""}); !verified) {
-    Error error = std::move(verified).error();
+  const auto source_damaged = [&](Error error) {
     error.what = "'" + directory.string() + "' is damaged";
     error.hint = "build it again, or fetch it again from where it came";
     return error;
+  };
+  for (const ImageFile& each : manifest.files) {
+    if (auto there = check_file(Image{directory, manifest, "", ""}, each); !there)
+      return source_damaged(std::move(there).error());
+    TRY(clone_file(directory / each.name, import.directory() / each.name, linking));
   }
+  TRY(write_file_atomically(import.directory() / manifest_file, to_json(manifest), 0644));
+  if (auto verified = verify(Image{import.directory(), manifest, "", ""}); !verified)
+    return source_damaged(std::move(verified).error());
   TRY(std::move(import).finish(target));
   return read_image(target);
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "image/manifest.h"
+#include "image/sparse.h"
 
 namespace sprite::image {
 
@@ -39,9 +40,9 @@ class Catalogue {
   /// missing or of another size).
   Result<Image> find(const std::string& reference) const;
 
-  /// Adds the image in `source`, a directory or an archive of export_to(), after checking it. Costs no space where its
-  /// files can be hard links or reflinks. An image that is already there becomes the newest of its name.
-  /// Errors: not_found, corrupt, no_space, unavailable, as system_error.
+  /// Adds the image in `source`, a directory or an archive of export_to(): what is kept is ours alone, and what is
+  /// checked is what is kept. A directory costs no space where its files can be reflinks. An image that is already
+  /// there becomes the newest of its name. Errors: not_found, corrupt, no_space, unavailable, as system_error.
   Result<Image> import_from(const Path& source) const;
   /// Writes one portable file (tar, zstd; holes take no space). Errors: as find(); exists; no_space; unavailable.
   Result<> export_to(const std::string& reference, const Path& archive) const;
@@ -54,7 +55,7 @@ class Catalogue {
   static Result<> verify(const Image& image);
 
  private:
-  Result<Image> adopt(const Path& directory, Manifest manifest) const;
+  Result<Image> adopt(const Path& directory, Manifest manifest, Linking linking) const;
   Path images_;
 };
 

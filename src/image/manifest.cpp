@@ -105,7 +105,8 @@ std::string to_json(const Manifest& manifest) {
 
 Result<Manifest> read_manifest(const Path& directory) {
   const Path path = directory / manifest_file;
-  TRY_LET(const std::string text, read_file(path, manifest_limit_bytes));
+  TRY_LET(const Fd file, open_regular_file(path));
+  TRY_LET(const std::string text, read_file(file, path, manifest_limit_bytes));
   auto manifest = parse_manifest(text);
   if (!manifest) return std::move(manifest).error().within("cannot read '" + path.string() + "'");
   return manifest;

@@ -52,7 +52,7 @@ Result<> for_each_data_block(const Fd& fd, std::size_t block_bytes,
 }
 
 Result<> clone_file(const Path& from, const Path& to, Linking linking) {
-  TRY_LET(const Fd source, open_file(from, O_RDONLY));
+  TRY_LET(const Fd source, open_regular_file(from));
   if (linking == Linking::allowed && ::link(from.c_str(), to.c_str()) == 0) {
     if (::fsync(source.get()) != 0) return system_error("cannot make '" + to.string() + "' durable");
     return {};

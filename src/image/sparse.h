@@ -18,8 +18,9 @@ Result<> for_each_data_block(const Fd& fd, std::size_t block_bytes,
 
 enum class Linking { allowed, forbidden };
 
-/// Makes `to` (which must not exist) the same file as `from`, by the cheapest way the disk offers: a hard link if
-/// allowed, a reflink, else a sparse copy; durable on return. Errors: no_space, as system_error.
+/// Makes `to` (which must not exist) the same as the regular file `from`, by the cheapest way the disk offers: a hard
+/// link if allowed, a reflink, else a sparse copy; durable on return. A hard link is for files that nobody else has:
+/// whoever has the other name writes into ours. Errors: invalid (`from` is no regular file), no_space, as system_error.
 Result<> clone_file(const Path& from, const Path& to, Linking linking);
 
 }  // namespace sprite::image

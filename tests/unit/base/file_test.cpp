@@ -25,6 +25,22 @@ TEST_CASE("a missing file is not_found and says its name") {
   CHECK(text.error().what.find("/nonexistent/file") != std::string::npos);
 }
 
+TEST_CASE("only a regular file is opened as one, and nobody is waited for") {
+  const test::TemporaryDirectory folder;
+  REQUIRE(write_file_atomically(folder / "file", "text"));
+  std::filesystem::create_symlink("file", folder / "link");
+  REQUIRE(::mkfifo((folder / "fifo").c_str(), 0600) == 0);
+  CHECK(open_regular_file(folder / "file"));
+  for (const Path& other : {folder / "link", folder / "fifo", folder.path()}) {
+    CAPTURE(other);
+    const auto refused = open_regular_file(other);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().kind == Error::Kind::invalid);
+    CHECK(refused.error().what.find(other.string()) != std::string::npos);
+  }
+  CHECK(open_regular_file(folder / "none").error().kind == Error::Kind::not_found);
+}
+
 TEST_CASE("a directory that others may enter is not private") {
   const test::TemporaryDirectory folder;
   REQUIRE(make_private_directory(folder / "a/b"));

@@ -3,7 +3,6 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
-#include "image/sparse.h"
 #include "unit/image/fixture.h"
 
 namespace sprite::image {
@@ -85,6 +84,10 @@ TEST_CASE_FIXTURE(Fixture, "a damaged source is refused, named, and changes noth
   SUBCASE("content") { test::write_text(home / "a" / kernel_file, "kernel onX"); }
   SUBCASE("truncated") { REQUIRE(::truncate((home / "a" / kernel_file).c_str(), 3) == 0); }
   SUBCASE("missing") { std::filesystem::remove(home / "a" / kernel_file); }
+  SUBCASE("a FIFO, which would never answer") {
+    std::filesystem::remove(home / "a" / kernel_file);
+    REQUIRE(::mkfifo((home / "a" / kernel_file).c_str(), 0600) == 0);
+  }
   SUBCASE("a link") {
     std::filesystem::rename(home / "a" / kernel_file, home / "elsewhere");
     std::filesystem::create_symlink(home / "elsewhere", home / "a" / kernel_file);
@@ -93,6 +96,24 @@ TEST_CASE_FIXTURE(Fixture, "a damaged source is refused, named, and changes noth
   REQUIRE_FALSE(refused.has_value());
   CHECK_MESSAGE(to_text(refused.error()).find("vmlinuz") != std::string::npos, to_text(refused.error()));
   CHECK(images.list()->empty());
+}
+
+TEST_CASE_FIXTURE(Fixture, "what is written into the source later does not reach the image, nor the other way round") {
+  make("a", "base", "one");
+  const Image image = imported("a");
+  for (const ImageFile& each : image.manifest.files) {
+    CAPTURE(each.name);
+    const auto fd = open_file(home / "a" / each.name, O_RDWR);
+    REQUIRE(pwrite_all(fd->get(), as_bytes("evil"), 0).has_value());
+    CHECK_FALSE(std::filesystem::equivalent(home / "a" / each.name, image.directory / each.name));
+  }
+  CHECK(Catalogue::verify(image).has_value());
+}
+
+TEST_CASE_FIXTURE(Fixture, "a FIFO as manifest is refused instead of waited for") {
+  std::filesystem::create_directories(home / "a");
+  REQUIRE(::mkfifo((home / "a" / manifest_file).c_str(), 0600) == 0);
+  CHECK(images.import_from(home / "a").error().kind == Error::Kind::invalid);
 }
 
 TEST_CASE_FIXTURE(Fixture, "one changed byte deep in the disk image is found") {
@@ -112,7 +133,7 @@ TEST_CASE_FIXTURE(Fixture, "one changed byte deep in the disk image is found") {
 TEST_CASE_FIXTURE(Fixture, "importing again mends a damaged image") {
   make("a", "base", "one");
   const Image image = imported("a");
-  std::filesystem::remove(image.kernel());  // a hard link: the source keeps its own name for it
+  std::filesystem::remove(image.kernel());
   REQUIRE_FALSE(Catalogue::verify(image).has_value());
   CHECK(Catalogue::verify(imported("a")).has_value());
 }
