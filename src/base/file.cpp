@@ -39,11 +39,11 @@ Result<Fd> open_file(const Path& path, int flags, mode_t mode) {
 
 Result<Fd> open_regular_file(const Path& path) {
   const auto refused = [&] { return Error{Error::Kind::invalid, quoted(path) + " is not a regular file", "", {}}; };
-  auto fd = open_file(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  Fd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!fd && errno == ELOOP) return refused();
-  if (!fd) return fd;
+  if (!fd) return system_error("cannot open " + quoted(path));
   struct stat info {};
-  if (::fstat(fd->get(), &info) != 0) return system_error("cannot look at " + quoted(path));
+  if (::fstat(fd.get(), &info) != 0) return system_error("cannot look at " + quoted(path));
   if (!S_ISREG(info.st_mode)) return refused();
   return fd;
 }

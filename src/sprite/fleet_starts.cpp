@@ -152,8 +152,9 @@ asio::awaitable<Result<>> Fleet::go_on_from(EntryPtr entry, Blank blank, DiskOf 
 asio::awaitable<Result<>> Fleet::go_on_from_new(EntryPtr entry, std::shared_ptr<const Template> of) {
   co_await make_room_for(entry);
   CO_TRY_LET(Blank blank, co_await blanks_.make(of, BlankFor::wake));
-  entry->record.vm_id = blank.vm_id;
+  const auto before = std::exchange(entry->record.vm_id, blank.vm_id);
   if (auto saved = co_await save_record_of(entry); !saved) {
+    entry->record.vm_id = before;
     co_await blanks_.discard(std::move(blank));
     co_return saved;
   }
@@ -217,7 +218,7 @@ asio::awaitable<Result<Woken>> Fleet::wake_from_disk(EntryPtr entry) {
   } else {
     co_await blanks_.discard(*std::move(blank));
   }
-  if (!woken && entry->machine.on()) {
+  if (!woken && entry->machine.on() && !entry->machine.has_memory()) {
     woken = does_not_answer(entry->record.name, std::move(woken).error());
     enter(*entry, Phase::running, "its agent does not answer: " + woken.error().what);
   } else if (!woken) {

@@ -50,10 +50,13 @@ Result<vm::MemoryImage> usable_memory(vm::Hypervisor& hypervisor, const Path& di
   return *std::move(image);
 }
 
-/// The state of a VM that stands still. QEMU saves once per pause, and a killed daemon may have done so.
-Result<> save_paused(vm::Hypervisor& hypervisor, const std::string& vm_id, const Path& state) {
+/// The state of a VM that stands still. QEMU saves once per pause, and a killed daemon may have done so. One that was
+/// given up is left to whoever did.
+Result<> save_paused(vm::Hypervisor& hypervisor, const std::string& vm_id, const Path& state,
+                     const std::atomic<bool>& given_up) {
   const auto saved = hypervisor.save(vm_id, state);
   if (saved || saved.error().kind == Error::Kind::busy) return saved;
+  if (given_up) return Error{Error::Kind::busy, "the save was given up"};
   TRY(hypervisor.resume(vm_id));
   TRY(hypervisor.pause(vm_id));
   return hypervisor.save(vm_id, state);
@@ -76,7 +79,8 @@ struct Wake {
     if (!image && into_blank) (void)hypervisor.destroy(spec.id);
     if (!image) return refused(noticed_now(std::move(image).error()));
     auto loaded = load(hypervisor, *image);
-    if (!loaded) (void)hypervisor.destroy(spec.id);  // the first failure is the one to tell
+    // Who gave up has ended it, and the id may be another's by now. The first failure is the one to tell.
+    if (!loaded && !*given_up) (void)hypervisor.destroy(spec.id);
     if (!loaded && loaded.error().kind == Error::Kind::corrupt) return refused(loaded.error());
     if (!loaded) return std::move(loaded).error();
     return Woken{Woken::From::memory, {}};
@@ -109,7 +113,7 @@ struct Wake {
     TRY(vm::make_memory_file(spec.memory_file, spec.memory_bytes));
     auto filling = std::async(std::launch::async, [&] {
       auto filled = fill(image);
-      if (!filled) (void)hypervisor.destroy(spec.id);  // nobody waits for a QEMU that is not needed
+      if (!filled && !*given_up) (void)hypervisor.destroy(spec.id);  // nobody waits for a QEMU that is not needed
       return filled;
     });
     const auto started = hypervisor.start_waiting(spec);
@@ -271,7 +275,7 @@ asio::awaitable<Result<std::shared_ptr<Saving>>> Machine::begin_saving() {
   auto save = [saving, volume = volume_, spec = std::move(spec),
                stamp = std::move(stamp)](vm::Hypervisor& hypervisor) mutable -> Result<> {
     stamp.machine = hypervisor.compatibility(spec);
-    TRY(save_paused(hypervisor, spec.id, saving->writer.state()));
+    TRY(save_paused(hypervisor, spec.id, saving->writer.state(), saving->cancelled));
     failpoint(Failpoint::sleep_saved);
     TRY_LET(stamp.disk, volume->mark_instant());  // nothing was written since
     failpoint(Failpoint::sleep_cut);
@@ -309,7 +313,7 @@ asio::awaitable<Result<>> Machine::copy_memory_to(MemoryCopy to, std::function<R
   const auto given_up = std::make_shared<std::atomic<bool>>(false);
   auto copy = [to, work = std::move(work), volume = volume_, spec = std::move(spec),
                given_up](vm::Hypervisor& hypervisor) -> Result<> {
-    TRY(save_paused(hypervisor, spec.id, to.state));
+    TRY(save_paused(hypervisor, spec.id, to.state, *given_up));
     failpoint(Failpoint::memory_saved);
     if (*given_up) return Error{Error::Kind::busy, "the copy was given up"};
     auto copying =
@@ -338,7 +342,7 @@ asio::awaitable<Result<std::shared_ptr<Saving>>> Machine::begin_checkpoint(
   auto save = [saving, volume = volume_, spec = std::move(spec),
                work = std::move(work)](vm::Hypervisor& hypervisor) -> Result<> {
     saving->stamp.machine = hypervisor.compatibility(spec);
-    TRY(save_paused(hypervisor, spec.id, saving->writer.state()));
+    TRY(save_paused(hypervisor, spec.id, saving->writer.state(), saving->cancelled));
     failpoint(Failpoint::memory_saved);
     TRY(saving->writer.copy_ram(saving->memory_file, spec.memory_bytes, saving->cancelled));
     failpoint(Failpoint::memory_copied);
@@ -438,7 +442,10 @@ asio::awaitable<Result<Woken>> Machine::wake(std::optional<Blank> blank) {
     const auto greeted = co_await greet();
     if (!greeted) {
       const bool gone = co_await has_ended();
-      if (!gone) co_return greeted.error();  // its memory is in it: whoever touches it next tries again
+      if (!gone) {
+        link_.reset();  // its memory is in it: whoever touches it next connects and greets it anew
+        co_return greeted.error();
+      }
       (void)co_await cut_power();
       woken = Woken{Woken::From::refused, "its agent did not answer: " + greeted.error().what};
     }

@@ -77,7 +77,8 @@ class Hypervisor {
   virtual Result<> load(const std::string& id, const Path& state) = 0;
   /// Writes what a paused machine consists of besides its RAM (less than 1 MB) to the new file `state`; not synced. Its
   /// disk is drained and flushed, and its RAM is what the memory file holds, until it is resumed. It may be resumed as
-  /// if nothing had been, or destroyed. Errors: not_found, invalid (it is not paused), exists, no_space, unavailable.
+  /// if nothing had been, or destroyed. Errors: not_found, invalid (it is not paused), exists, no_space, unavailable,
+  /// busy (it was resumed meanwhile, and goes on).
   virtual Result<> save(const std::string& id, const Path& state) = 0;
   /// What a state that is saved of such a machine here would depend on.
   virtual Compatibility compatibility(const MachineSpec& spec) = 0;

@@ -501,8 +501,10 @@ Result<> Libvirt::resume(const std::string& id) {
   set_held(id, false);
   TRY_LET(const State now, state(id));
   if (now == State::running) return {};
-  if (virDomainResume(domain.get()) != 0) return libvirt_error("cannot resume machine '" + id + "'");
-  return {};
+  if (virDomainResume(domain.get()) == 0) return {};
+  Error error = libvirt_error("cannot resume machine '" + id + "'");
+  set_held(id, true);  // it stands still yet
+  return error;
 }
 
 void Libvirt::set_held(const std::string& id, bool held) {

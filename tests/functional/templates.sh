@@ -6,7 +6,7 @@ log() { cat "$XDG_STATE_HOME/sprite/daemon.log"; }
 templates() { ls -A "$XDG_DATA_HOME/sprite/templates" 2>/dev/null; }
 has_template() { ls "$XDG_DATA_HOME"/sprite/templates/[0-9a-f]*/memory/stamp; }
 how() { log | sed -n "s/.* sprite '$1' \(went on\|booted\).*/\1/p" | tail -n 1; }   # how it started last
-why() { log | grep "sprite '$1' boots:\|is removed:" | tail -n 1; }
+why() { log | grep "sprite '$1' \(boots\|takes another machine\):\|is removed:" | tail -n 1; }
 hidden() { ls "$XDG_RUNTIME_DIR"/sprite/vm/*/hidden 2>/dev/null | wc -l; }
 blank() { dirname "$(ls "$XDG_RUNTIME_DIR"/sprite/vm/*/hidden | head -n 1)"; }   # the folder of a VM that waits
 has_blank() { [ "$(hidden)" = 1 ] && has_blank_for start; }
