@@ -100,7 +100,7 @@ Result<Opened> open_connection(const LibvirtOptions& options) {
   opened.platform.network = network.network;
   TRY_LET(opened.facts, learn_facts(opened.connection.get(), std::move(decision), opened.platform, network));
   opened.log_directory = log_directory_for(options);
-  opened.is_embedded = options.uri.empty();
+  if (options.uri.empty()) opened.log_owner = QemuLogs::Owner::us;
   if (options.uri.empty()) remove_probes(options.directory);  // of a process that was killed while it asked
   return opened;
 }

@@ -5,6 +5,7 @@
 #include "vm/domain_xml.h"
 #include "vm/libvirt.h"
 #include "vm/libvirt_handles.h"
+#include "vm/qemu_logs.h"
 
 namespace sprite::vm {
 
@@ -14,8 +15,8 @@ struct Opened {
   Connection connection;
   Platform platform;
   Facts facts;
-  Path log_directory;        ///< Where libvirt keeps what QEMU wrote.
-  bool is_embedded = false;  ///< It runs in our process and works for nobody else.
+  Path log_directory;  ///< Where libvirt keeps what QEMU wrote.
+  QemuLogs::Owner log_owner = QemuLogs::Owner::system;
 };
 
 /// Errors: as open_libvirt().

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "base/directory.h"
-#include "base/text.h"
 #include "vm/machine_files.h"
 #include "vm/network.h"
 
@@ -86,20 +85,6 @@ void end_probes(const Path& root) {
 void remove_probes(const Path& root) {
   end_probes(root);
   for (const Path& probe : probes_of(root)) (void)remove_tree(probe);
-}
-
-std::vector<std::string> last_words(const Path& log_directory, const std::string& domain) {
-  constexpr std::size_t most = 3;
-  std::vector<std::string> words;
-  const auto text = read_file(log_directory / (domain + ".log"));
-  if (!text) return words;
-  for (const std::string& line : split(*text, '\n')) {
-    if (line.find("starting up libvirt version") != std::string::npos) words.clear();
-    const auto at = line.find("qemu-system-x86_64: ");
-    if (at != std::string::npos) words.push_back(trim(line.substr(at)));
-  }
-  if (words.size() > most) words.erase(words.begin(), words.end() - most);
-  return words;
 }
 
 std::string element_text(std::string_view xml, std::string_view name) {

@@ -22,9 +22,6 @@ void end_probes(const Path& root);
 /// As end_probes(), and removes the folders of those that nobody waits for. Not while libvirt asks.
 void remove_probes(const Path& root);
 
-/// The end of what the QEMU of that domain wrote, for a person: its last lines, or nothing.
-std::vector<std::string> last_words(const Path& log_directory, const std::string& domain);
-
 /// Text of the first element of that name: element_text("<a><b>x</b></a>", "b") is "x"; empty if there is none.
 std::string element_text(std::string_view xml, std::string_view name);
 

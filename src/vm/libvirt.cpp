@@ -3,23 +3,19 @@
 #include <libvirt/libvirt-qemu.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <map>
 #include <mutex>
-#include <set>
 #include <thread>
-#include <utility>
 
-#include "base/directory.h"
 #include "base/locked.h"
 #include "base/text.h"
 #include "vm/connection.h"
 #include "vm/console_log.h"
 #include "vm/domain_xml.h"
-#include "vm/embedded.h"
 #include "vm/keeper.h"
 #include "vm/machine_files.h"
 #include "vm/monitor.h"
+#include "vm/qemu_logs.h"
 #include "vm/state_socket.h"
 
 /// States. A machine is in `machines` from the start of start() until its files are gone: starting, running (also
@@ -56,7 +52,6 @@ struct Machine {
 
 struct Shared {
   std::map<std::string, Machine> machines;
-  std::vector<std::string> ended_domains;  ///< libvirt may still write that they ended.
   std::function<void(const std::string&, const std::string&)> on_ended;
 };
 
@@ -87,7 +82,8 @@ std::string domain_id_of(virDomainPtr domain) {
 
 class Libvirt final : public Hypervisor {
  public:
-  Libvirt(Opened opened, const Path& directory) : opened_(std::move(opened)), records_(directory / "machines") {}
+  Libvirt(Opened opened, const Path& directory)
+      : opened_(std::move(opened)), records_(directory / "machines"), logs_(opened_.log_directory, opened_.log_owner) {}
   ~Libvirt() override;
 
   /// Listens to events and learns which machines exist. Errors: unavailable, as system_error.
@@ -135,14 +131,12 @@ class Libvirt final : public Hypervisor {
   Result<> await_transfer(const std::string& id, virDomainPtr domain);
   Result<> check_held(const std::string& id, virDomainPtr domain);
 
-  void remove_logs_but_of(const std::vector<Record>& records);
-  void remove_logs_of_ended();
-
   void keep();
   void resume_stalled(const std::string& id);
 
   Opened opened_;
   Records records_;
+  QemuLogs logs_;
   Locked<Shared> shared_;
   std::mutex resuming_;   ///< Held while the keeper decides and resumes.
   std::mutex ending_;     ///< Held while a machine's process is killed and its files are removed.
@@ -184,7 +178,9 @@ Result<> Libvirt::adopt() {
       TRY(note_whether_it_waits(record));
     }
   }
-  remove_logs_but_of(records);
+  std::vector<std::string> domains;
+  for (const Record& record : records) domains.push_back(record.domain_id);
+  logs_.remove_but_of(domains);
   keeper_.emplace(2s, [this] { keep(); });
   return {};
 }
@@ -247,7 +243,7 @@ std::string Libvirt::why_stopped(const std::string& domain_id, int detail) {
   if (detail == VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN) return "the guest shut down";
   if (detail == VIR_DOMAIN_EVENT_STOPPED_DESTROYED) return "somebody destroyed it through libvirt";
   std::string reason = detail == VIR_DOMAIN_EVENT_STOPPED_CRASHED ? "the guest crashed" : "QEMU ended unexpectedly";
-  const auto words = last_words(opened_.log_directory, domain_name(domain_id));
+  const auto words = logs_.last_words_of(domain_id);
   return words.empty() ? reason : reason + ": " + join(words, "; ");
 }
 
@@ -320,10 +316,8 @@ void Libvirt::forget_ended(const Record& record) {
   if (!known || known->record.domain_id != record.domain_id) return;
   remove_files(record);
   records_.remove(record.id);
-  shared_.with([&](Shared& shared) {
-    shared.machines.erase(record.id);
-    if (opened_.is_embedded) shared.ended_domains.push_back(record.domain_id);
-  });
+  shared_.with([&](Shared& shared) { shared.machines.erase(record.id); });
+  logs_.note_ended(record.domain_id);
 }
 
 // The life between.
@@ -474,10 +468,7 @@ Result<> Libvirt::await_transfer(const std::string& id, virDomainPtr domain) {
     auto transfer = transfer_of_state(domain);
     const auto known = machine(id);
     if (!transfer || *transfer == Transfer::failed || !known || known->ended) {
-      Error error{Error::Kind::corrupt,
-                  "QEMU gave up",
-                  {},
-                  last_words(opened_.log_directory, domain_name(domain_id_of(domain)))};
+      Error error{Error::Kind::corrupt, "QEMU gave up", {}, logs_.last_words_of(domain_id_of(domain))};
       if (!transfer && error.because.empty()) error.because = {transfer.error().what};
       return error;
     }
@@ -563,28 +554,6 @@ Result<> Libvirt::destroy_domain(const std::string& domain_id) {
   return error;
 }
 
-// What QEMU wrote. Its last words are in the reason that is told, so the file goes with the machine; unless libvirt is
-// the system's, whose files are not ours.
-
-void Libvirt::remove_logs_but_of(const std::vector<Record>& records) {
-  if (!opened_.is_embedded) return;
-  std::set<Path> wanted;
-  for (const Record& record : records) wanted.insert(domain_name(record.domain_id) + ".log");
-  for (const Path& log : entries_of(opened_.log_directory))
-    if (!wanted.contains(log.filename())) ::unlink(log.c_str());
-}
-
-void Libvirt::remove_logs_of_ended() {
-  auto ended = shared_.with([](Shared& shared) { return std::exchange(shared.ended_domains, {}); });
-  std::erase_if(ended, [&](const std::string& domain_id) {
-    const auto domain = find(domain_id);
-    if (!domain || *domain) return false;
-    ::unlink((opened_.log_directory / (domain_name(domain_id) + ".log")).c_str());
-    return true;
-  });
-  shared_.with([&](Shared& shared) { std::ranges::move(ended, std::back_inserter(shared.ended_domains)); });
-}
-
 // The keeper.
 
 void Libvirt::keep() {
@@ -594,7 +563,10 @@ void Libvirt::keep() {
     (void)trim_console(machine.record.console_log);  // tried again in 2 s
     if (machine.stalled) resume_stalled(id);
   }
-  remove_logs_of_ended();
+  logs_.remove_of_ended([this](const std::string& domain_id) {
+    const auto domain = find(domain_id);
+    return domain && !*domain;
+  });
 }
 
 void Libvirt::resume_stalled(const std::string& id) {

@@ -10,6 +10,7 @@
 #include "support/temporary_directory.h"
 #include "vm/console_log.h"
 #include "vm/embedded.h"
+#include "vm/qemu_logs.h"
 
 using namespace sprite;
 using namespace sprite::vm;
