@@ -178,6 +178,7 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   asio::awaitable<Result<Woken>> wake_from_disk(EntryPtr entry);
   asio::awaitable<std::optional<Blank>> take_blank(EntryPtr entry);
   asio::awaitable<Result<>> save_record_of(EntryPtr entry);
+  asio::awaitable<Result<>> record_machine(EntryPtr entry, Blank& blank);
   /// Has others make room in memory while that `lacks`, as far as they can: blanks go, then those that nobody uses
   /// sleep on the disk, the longest idle first. `why` is told of each.
   asio::awaitable<void> make_room(std::function<bool()> lacks, std::string why, std::vector<EntryPtr> except);

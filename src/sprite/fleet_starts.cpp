@@ -105,11 +105,9 @@ asio::awaitable<Result<>> Fleet::start_anew(EntryPtr entry) {
   enter(*entry, Phase::starting, note);
   std::optional<Blank> blank = co_await take_blank(entry);
   if (blank) {
-    if (auto saved = co_await save_record_of(entry); !saved) {
-      co_await blanks_.discard(*std::move(blank));
-      enter(*entry, Phase::stopped, "did not start: " + saved.error().what);
-      co_return saved;
-    }
+    auto recorded = co_await record_machine(entry, *blank);
+    if (!recorded) enter(*entry, Phase::stopped, "did not start: " + recorded.error().what);
+    CO_TRY(std::move(recorded));
   }
   co_return co_await start_machine(entry, std::move(blank), DiskOf::sprite, note);
 }
@@ -152,12 +150,7 @@ asio::awaitable<Result<>> Fleet::go_on_from(EntryPtr entry, Blank blank, DiskOf 
 asio::awaitable<Result<>> Fleet::go_on_from_new(EntryPtr entry, std::shared_ptr<const Template> of) {
   co_await make_room_for(entry);
   CO_TRY_LET(Blank blank, co_await blanks_.make(of, BlankFor::wake));
-  const auto before = std::exchange(entry->record.vm_id, blank.vm_id);
-  if (auto saved = co_await save_record_of(entry); !saved) {
-    entry->record.vm_id = before;
-    co_await blanks_.discard(std::move(blank));
-    co_return saved;
-  }
+  CO_TRY(co_await record_machine(entry, blank));
   co_return co_await entry->machine.power_on_from(std::move(blank), DiskOf::sprite);
 }
 
@@ -194,29 +187,37 @@ asio::awaitable<Result<>> Fleet::save_record_of(EntryPtr entry) {
   co_return co_await on_pool(host_.pool(), save);
 }
 
+/// That VM is the sprite's from now on. One that cannot be recorded is ended.
+asio::awaitable<Result<>> Fleet::record_machine(EntryPtr entry, Blank& blank) {
+  const auto before = std::exchange(entry->record.vm_id, blank.vm_id);
+  auto saved = co_await save_record_of(entry);
+  if (!saved) {
+    entry->record.vm_id = before;
+    co_await blanks_.discard(std::move(blank));
+  }
+  co_return saved;
+}
+
 asio::awaitable<Result<Woken>> Fleet::wake_from_disk(EntryPtr entry) {
   enter(*entry, Phase::waking);
   const auto begin = std::chrono::steady_clock::now();
   const auto of = co_await templates_.find(kind_of(entry->record));
   std::optional<Blank> blank = blanks_.take_waiting(of, BlankFor::wake);
   const bool had_blank = blank.has_value();
-  Result<> saved;
+  Result<> recorded;
   if (blank) {
-    entry->record.vm_id = blank->vm_id;
-    saved = co_await save_record_of(entry);
+    recorded = co_await record_machine(entry, *blank);
   } else {
     co_await make_room_for(entry);
   }
-  Result<Woken> woken = saved ? Result<Woken>() : Result<Woken>(saved.error());
-  if (saved) {
+  Result<Woken> woken = recorded ? Result<Woken>() : Result<Woken>(recorded.error());
+  if (recorded) {
     woken = co_await entry->machine.wake(std::move(blank));
     if (!woken && had_blank && entry->machine.has_memory() && !entry->machine.on()) {
       log::info("sprite '{}' takes another machine: {}", entry->record.name, log::one_line(woken.error()));
       co_await make_room_for(entry);
       woken = co_await entry->machine.wake(std::nullopt);
     }
-  } else {
-    co_await blanks_.discard(*std::move(blank));
   }
   if (!woken && entry->machine.on() && !entry->machine.has_memory()) {
     woken = does_not_answer(entry->record.name, std::move(woken).error());
