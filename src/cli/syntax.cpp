@@ -62,12 +62,12 @@ void Syntax::option(const std::string& names, const std::string& value, std::str
 
 void Syntax::option(const std::string& names, const std::string& value, std::optional<std::uint64_t>& into,
                     const std::string& help) {
-  const auto take = [&into, option = names.substr(0, names.find(',', names.find("--")))](const std::string& text) {
+  const auto at = names.find("--");
+  const auto take = [&into, option = names.substr(at, names.find(',', at) - at)](const std::string& text) {
     std::uint64_t number = 0;
     const auto [rest, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (failed != std::errc{} || rest != text.data() + text.size())
-      throw CLI::ValidationError("option " + option.substr(option.find("--")) + " cannot be '" + text +
-                                 "': it is a whole number");
+      throw CLI::ValidationError("option " + option + " cannot be '" + text + "': it is a whole number");
     into = number;
   };
   parser_->app.add_option_function<std::string>(names, take, help)
