@@ -296,6 +296,8 @@ Action image_build(Syntax& syntax) {
   syntax.flag("--no-import", words->only_build, "Build only, and leave this user's images as they are");
   syntax.epilogue(
       "Needs mmdebstrap and mke2fs, but neither root nor a loop device. What did not change is not done again.\n"
+      "A recipe is a program: what it has under `customize` runs here, on this computer, as you. Build only those you "
+      "trust.\n"
       "Then the daemon boots the image once and saves that as a template, which new sprites go on from (unless the "
       "setting\n"
       "`templates` is 0B). With --json, `template` says what became of that: made, present, off, or failed; then "

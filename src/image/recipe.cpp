@@ -78,6 +78,16 @@ Result<std::int64_t> unix_seconds(const std::string& text) {
   return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
 }
 
+/// Both are handed to mmdebstrap as words of a command, of which an option is another thing.
+std::string mistake_in_packages(const Recipe& recipe) {
+  constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyz0123456789-./";
+  if (recipe.suite.starts_with('-') || recipe.suite.find_first_not_of(letters) != std::string::npos)
+    return "'suite' must be the name of a release, such as bookworm";
+  for (const std::string& each : recipe.sources)
+    if (!each.starts_with("deb ")) return "'sources': '" + each + "' does not begin with 'deb '";
+  return "";
+}
+
 Recipe read(const YAML::Node& root, std::optional<Error>& mistake) {
   Recipe recipe;
   Section top(root, mistake);
@@ -120,6 +130,7 @@ Result<Recipe> read_recipe(const Path& folder) {
     Recipe recipe = read(YAML::Load(text), mistake);
     if (mistake) return invalid(mistake->what);
     if (auto checked = check_sprite_name(recipe.name); !checked) return invalid("'name': " + checked.error().what);
+    if (std::string wrong = mistake_in_packages(recipe); !wrong.empty()) return invalid(std::move(wrong));
     return recipe;
   } catch (const YAML::Exception& exception) {
     return invalid(exception.what());

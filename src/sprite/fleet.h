@@ -137,7 +137,7 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   asio::awaitable<Result<store::Checkpoint>> checkpoint_with_memory(EntryPtr entry, std::string comment);
   asio::awaitable<Result<store::Checkpoint>> checkpoint_of_disk(EntryPtr entry, std::string comment, std::string& note);
   asio::awaitable<Result<Restored>> put_back(EntryPtr entry, store::Checkpoint target);
-  asio::awaitable<Result<>> copy_saved(EntryPtr source, std::string checkpoint, MemoryCopy to,
+  asio::awaitable<Result<>> copy_saved(EntryPtr source, std::optional<store::Checkpoint> checkpoint, MemoryCopy to,
                                        std::function<Result<>(store::Volume&)> fork_disk);
   void load(const Path& folder);
   bool remove_unborn(const Path& folder, const Record& record);

@@ -157,7 +157,7 @@ asio::awaitable<Result<Restored>> Fleet::put_back(EntryPtr entry, store::Checkpo
   const std::string id = name_of(target);
   Result<> with_memory;
   const bool has_memory = entry->machine.has_memory(id);
-  if (has_memory) with_memory = co_await entry->machine.check_checkpoint_memory(id);
+  if (has_memory) with_memory = co_await entry->machine.check_checkpoint_memory(target);
   CO_TRY(co_await leave_sleep(entry));
   const bool was_on = entry->machine.on();
   if (!has_memory || !with_memory) {
@@ -166,7 +166,7 @@ asio::awaitable<Result<Restored>> Fleet::put_back(EntryPtr entry, store::Checkpo
     if (!with_memory) restored.note += "its programs are not brought back: " + log::one_line(with_memory.error());
     co_return restored;
   }
-  CO_TRY_LET(Restored restored, co_await entry->machine.restore_asleep(target.number, id));
+  CO_TRY_LET(Restored restored, co_await entry->machine.restore_asleep(target));
   restored.programs_too = entry->machine.has_memory();
   enter(*entry, restored.programs_too ? Phase::asleep : Phase::stopped);
   if (!was_on) co_return restored;

@@ -103,7 +103,7 @@ asio::awaitable<Result<>> Fleet::copy_source(EntryPtr entry, std::string from, s
     return make_folder_unless(*given_up, entry->record, fork);
   };
   if (lives && !checkpoint) co_return co_await copy_living(source, to, std::move(fork_disk));
-  co_return co_await copy_saved(source, id, to, std::move(fork_disk));
+  co_return co_await copy_saved(source, checkpoint, to, std::move(fork_disk));
 }
 
 asio::awaitable<Result<Blank>> Fleet::take_empty_blank(EntryPtr entry, std::uint64_t disk_bytes) {
@@ -155,11 +155,11 @@ asio::awaitable<Result<store::Checkpoint>> Fleet::checkpoint_with_memory(EntryPt
   if (entry->phase != Phase::running && entry->phase != Phase::paused) co_return has_no_memory(entry->record.name);
   const auto made = std::make_shared<std::optional<store::Checkpoint>>();
   const auto saved = std::make_shared<std::shared_ptr<Saving>>();
-  std::function<Result<std::string>(store::Volume&)> keep_disk =
-      [made, comment](store::Volume& volume) -> Result<std::string> {
+  std::function<Result<store::Checkpoint>(store::Volume&)> keep_disk =
+      [made, comment](store::Volume& volume) -> Result<store::Checkpoint> {
     TRY_LET(const store::Consistency consistency, consistency_of(volume));
     TRY_LET(*made, volume.checkpoint(comment, store::Automatic::no, consistency));
-    return name_of(**made);
+    return **made;
   };
   auto save = [](EntryPtr of, auto keep, auto into) -> asio::awaitable<Result<>> {
     CO_TRY_LET(*into, co_await of->machine.begin_checkpoint(keep));
@@ -169,7 +169,7 @@ asio::awaitable<Result<store::Checkpoint>> Fleet::checkpoint_with_memory(EntryPt
     return save(entry, keep_disk, saved);
   };
   auto done = co_await while_paused(entry, std::move(work));
-  if (done) done = co_await entry->machine.finish_checkpoint(*saved);
+  if (done) done = co_await entry->machine.finish_checkpoint(*saved, **made);
   if (done) co_return **made;
   if (*made) {  // one without memory is not what was asked for
     std::function<Result<>(store::Volume&)> remove = [number = (*made)->number](store::Volume& volume) {
@@ -181,7 +181,7 @@ asio::awaitable<Result<store::Checkpoint>> Fleet::checkpoint_with_memory(EntryPt
 }
 
 /// Of a checkpoint, or without one of a sprite that is asleep.
-asio::awaitable<Result<>> Fleet::copy_saved(EntryPtr source, std::string checkpoint, MemoryCopy to,
+asio::awaitable<Result<>> Fleet::copy_saved(EntryPtr source, std::optional<store::Checkpoint> checkpoint, MemoryCopy to,
                                             std::function<Result<>(store::Volume&)> fork_disk) {
   std::function<Result<std::string>(store::Volume&)> fork =
       [fork_disk = std::move(fork_disk)](store::Volume& volume) -> Result<std::string> {
@@ -191,9 +191,9 @@ asio::awaitable<Result<>> Fleet::copy_saved(EntryPtr source, std::string checkpo
   };
   CO_TRY_LET(std::string disk, co_await source->machine.with_volume<std::string>(std::move(fork)));
   Path memory = source->machine.memory_directory();
-  if (!checkpoint.empty()) {
-    memory = source->machine.checkpoint_memory(checkpoint);
-    disk = checkpoint;
+  if (checkpoint) {
+    memory = source->machine.checkpoint_memory(name_of(*checkpoint));
+    disk = checkpoint->instant;
   }
   auto copied = co_await source->machine.copy_saved_to(std::move(to), std::move(memory), std::move(disk));
   if (copied || copied.error().kind != Error::Kind::corrupt) co_return copied;

@@ -375,15 +375,15 @@ asio::awaitable<Result<Restored>> Machine::restore(std::int64_t checkpoint) {
   co_return restored;
 }
 
-asio::awaitable<Result<Restored>> Machine::restore_asleep(std::int64_t checkpoint, std::string id) {
+asio::awaitable<Result<Restored>> Machine::restore_asleep(store::Checkpoint checkpoint) {
   if (on()) {
     (void)co_await take_disk_from_guest();  // so that the present is kept whole
     CO_TRY(co_await cut_power());
   }
   Restored restored;
-  CO_TRY_LET(restored.before, co_await restore_volume(checkpoint));
+  CO_TRY_LET(restored.before, co_await restore_volume(checkpoint.number));
   failpoint(Failpoint::restore_disk);
-  std::function<Result<>(store::Volume&)> put = [of = checkpoint_memory(id),
+  std::function<Result<>(store::Volume&)> put = [of = checkpoint_memory(name_of(checkpoint)),
                                                  place = memory_directory()](store::Volume& volume) -> Result<> {
     TRY_LET(const auto image, vm::open_memory_image(of));
     if (!image) return Error{Error::Kind::corrupt, "it is gone"};

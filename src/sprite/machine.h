@@ -120,10 +120,10 @@ class Machine {
   /// corrupt, unavailable.
   asio::awaitable<Result<Restored>> restore(std::int64_t checkpoint);
 
-  /// The same with the saved memory of the checkpoint `id`, which must be there: the machine is off then and asleep,
+  /// The same with the saved memory of the checkpoint, which must be there: the machine is off then and asleep,
   /// its programs as they were at the checkpoint. Where the memory cannot be put in place there is none, and the note
   /// says so.
-  asio::awaitable<Result<Restored>> restore_asleep(std::int64_t checkpoint, std::string id);
+  asio::awaitable<Result<Restored>> restore_asleep(store::Checkpoint checkpoint);
 
   /// Has the guest's agent check the filesystem and mend it, after a safety checkpoint. Programs end; a machine that
   /// was off is off again, one that was on goes on (restarted where its guest did not answer). After an error it may be
@@ -169,10 +169,11 @@ class Machine {
   /// instant. It is there for good once finish_checkpoint() has returned; until then the machine may go on. Errors:
   /// no_space, unavailable, and those of `work`.
   asio::awaitable<Result<std::shared_ptr<Saving>>> begin_checkpoint(
-      std::function<Result<std::string>(store::Volume&)> work);
-  asio::awaitable<Result<>> finish_checkpoint(std::shared_ptr<Saving> saving);
-  /// Whether a machine like this can go on from the memory of the checkpoint `id`. Errors: corrupt (why not).
-  asio::awaitable<Result<>> check_checkpoint_memory(std::string id);
+      std::function<Result<store::Checkpoint>(store::Volume&)> work);
+  asio::awaitable<Result<>> finish_checkpoint(std::shared_ptr<Saving> saving, store::Checkpoint of);
+  /// Whether a machine like this can go on from the memory of the checkpoint, all of which is read. Errors: corrupt
+  /// (why not).
+  asio::awaitable<Result<>> check_checkpoint_memory(store::Checkpoint checkpoint);
   /// Where a checkpoint's memory is. Any number of machines may go on from it.
   Path checkpoint_memory(const std::string& id) const { return checkpoint_memories() / id; }
   /// Where the saved memory is of one that is asleep.

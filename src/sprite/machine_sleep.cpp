@@ -29,7 +29,7 @@ constexpr auto go_on_limit = 10s, greet_limit = 20s;
 constexpr auto clock_precision = 25ms;
 constexpr int clock_attempts = 4;
 constexpr auto pause_limit = 75s;  // QEMU waits a minute for a disk that is away
-constexpr auto save_limit = 60s, wake_limit = 90s;
+constexpr auto save_limit = 60s, wake_limit = 90s, look_limit = 30s;
 constexpr auto sign_of_life_limit_of_blank = 3s;
 constexpr std::uint64_t slowest_disk_bytes_per_s = 20 * MiB;
 
@@ -62,7 +62,8 @@ Result<> save_paused(vm::Hypervisor& hypervisor, const std::string& vm_id, const
   return hypervisor.save(vm_id, state);
 }
 
-/// Everything about a wake that blocks. A blank is there already, its RAM that of a template, and hidden until it is
+/// Everything about a wake that blocks, until its processors may run: the saved memory is in the VM then, and nowhere
+/// else. A blank is there already, its RAM that of a template, and hidden until it is
 /// the sprite's.
 struct Wake {
   Host& host;
@@ -103,8 +104,6 @@ struct Wake {
     if (image.is_kept) TRY(open_file(renewal_mark, O_WRONLY | O_CREAT));
     TRY(vm::consume_memory_image(memory));
     failpoint(Failpoint::wake_used_up);
-    TRY(hypervisor.resume(spec.id));
-    failpoint(Failpoint::wake_running);
     return {};
   }
 
@@ -197,6 +196,7 @@ asio::awaitable<Result<>> Machine::resume() {
   auto resume = [id = vm_id(),
                  marks = std::array{standing_mark(), copying_mark()}](vm::Hypervisor& hypervisor) -> Result<> {
     TRY(hypervisor.resume(id));
+    failpoint(Failpoint::wake_running);
     for (const Path& mark : marks) ::unlink(mark.c_str());
     return {};
   };
@@ -332,7 +332,7 @@ asio::awaitable<Result<>> Machine::copy_memory_to(MemoryCopy to, std::function<R
 }
 
 asio::awaitable<Result<std::shared_ptr<Saving>>> Machine::begin_checkpoint(
-    std::function<Result<std::string>(store::Volume&)> work) {
+    std::function<Result<store::Checkpoint>(store::Volume&)> work) {
   CO_TRY_LET(vm::MachineSpec spec, machine_spec());
   CO_TRY_LET(vm::MemoryStamp stamp, this->stamp());
   auto begin = [place = checkpoint_memories() / "memory"] { return vm::MemoryImageWriter::begin(place); };
@@ -346,7 +346,8 @@ asio::awaitable<Result<std::shared_ptr<Saving>>> Machine::begin_checkpoint(
     failpoint(Failpoint::memory_saved);
     TRY(saving->writer.copy_ram(saving->memory_file, spec.memory_bytes, saving->cancelled));
     failpoint(Failpoint::memory_copied);
-    TRY_LET(saving->stamp.disk, work(*volume));
+    TRY_LET(const store::Checkpoint made, work(*volume));
+    saving->stamp.disk = made.instant;
     failpoint(Failpoint::memory_cut);
     return {};
   };
@@ -357,8 +358,8 @@ asio::awaitable<Result<std::shared_ptr<Saving>>> Machine::begin_checkpoint(
   co_return std::move(saved).error();
 }
 
-asio::awaitable<Result<>> Machine::finish_checkpoint(std::shared_ptr<Saving> saving) {
-  auto finish = [saving, place = checkpoint_memory(saving->stamp.disk)]() -> Result<> {
+asio::awaitable<Result<>> Machine::finish_checkpoint(std::shared_ptr<Saving> saving, store::Checkpoint of) {
+  auto finish = [saving, place = checkpoint_memory(name_of(of))]() -> Result<> {
     TRY(saving->writer.finish(saving->stamp));
     failpoint(Failpoint::memory_finished);
     TRY(saving->writer.publish_as(place));
@@ -368,16 +369,20 @@ asio::awaitable<Result<>> Machine::finish_checkpoint(std::shared_ptr<Saving> sav
   co_return co_await on_pool(host_.pool(), finish);
 }
 
-asio::awaitable<Result<>> Machine::check_checkpoint_memory(std::string id) {
+asio::awaitable<Result<>> Machine::check_checkpoint_memory(store::Checkpoint checkpoint) {
   CO_TRY_LET(vm::MachineSpec spec, machine_spec());
   CO_TRY_LET(vm::MemoryStamp wanted, stamp());
-  wanted.disk = id;
-  auto check = [directory = checkpoint_memory(id), spec = std::move(spec),
-                wanted = std::move(wanted)](vm::Hypervisor& hypervisor) -> Result<> {
-    TRY(usable_memory(hypervisor, directory, spec, wanted));
-    return {};
+  wanted.disk = checkpoint.instant;
+  const auto given_up = std::make_shared<std::atomic<bool>>(false);
+  auto check = [directory = checkpoint_memory(name_of(checkpoint)), spec = std::move(spec), wanted = std::move(wanted),
+                given_up](vm::Hypervisor& hypervisor) -> Result<> {
+    TRY_LET(const vm::MemoryImage image, usable_memory(hypervisor, directory, spec, wanted));
+    return vm::verify_memory(image, *given_up);
   };
-  co_return co_await host_.with_hypervisor("looking at saved memory", check);
+  const auto limit = with_copying(look_limit, record_.memory_bytes);
+  auto checked = co_await host_.with_hypervisor("looking at saved memory", check, limit);
+  *given_up = true;
+  co_return checked;
 }
 
 asio::awaitable<Result<>> Machine::copy_saved_to(MemoryCopy to, Path directory, std::string disk) {
@@ -439,15 +444,15 @@ asio::awaitable<Result<Woken>> Machine::wake(std::optional<Blank> blank) {
   *given_up = true;
   auto tidy = [directory = memory_directory()] { return vm::remove_memory_remnants(directory); };
   if (woken && woken->from == Woken::From::memory) {
-    const auto greeted = co_await greet();
-    if (!greeted) {
+    const auto gone_on = co_await resume();
+    if (!gone_on) {
       const bool gone = co_await has_ended();
       if (!gone) {
         link_.reset();  // its memory is in it: whoever touches it next connects and greets it anew
-        co_return greeted.error();
+        co_return gone_on.error();
       }
       (void)co_await cut_power();
-      woken = Woken{Woken::From::refused, "its agent did not answer: " + greeted.error().what};
+      woken = Woken{Woken::From::refused, "its agent did not answer: " + gone_on.error().what};
     }
     failpoint(Failpoint::wake_greeted);
   } else if (!woken) {

@@ -119,9 +119,9 @@ Result<std::shared_ptr<const Template>> Templates::load(vm::Hypervisor& hypervis
   TRY_LET(const auto disk, host_.open_volume_at(folder / "disk", runtime));
   TRY_LET(const auto checkpoints, disk->checkpoints());
   for (const store::Checkpoint& each : checkpoints)
-    if (name_of(each) == memory->stamp.disk)
+    if (each.instant == memory->stamp.disk)
       return std::make_shared<const Template>(Template{kind, *std::move(memory), disk, each.number});
-  return Error{Error::Kind::corrupt, "its disk has no checkpoint " + memory->stamp.disk};
+  return Error{Error::Kind::corrupt, "its disk is another"};
 }
 
 asio::awaitable<void> Templates::remove(std::shared_ptr<const Template> damaged, Error reason) {
@@ -218,7 +218,7 @@ asio::awaitable<Result<>> Templates::boot_and_save(std::string vm_id, TemplateKi
   CO_TRY_LET(const vm::Compatibility saved_of, co_await host_.with_hypervisor("saving a machine", save));
   auto keep = [this, making, writer, saved_of, image, spec]() -> Result<> {
     TRY_LET(const store::Checkpoint cut, making->volume->checkpoint("the disk of a template"));
-    const vm::MemoryStamp stamp{saved_of, image.manifest.digest, image.manifest.agent_version, name_of(cut)};
+    const vm::MemoryStamp stamp{saved_of, image.manifest.digest, image.manifest.agent_version, cut.instant};
     TRY(writer->copy(spec.memory_file, stamp, closing_));
     return writer->publish();
   };

@@ -43,7 +43,8 @@ constexpr auto root_is_unused =
     " and not exists(select 1 from layer c where c.parent = l.number and c.root is null)";
 
 constexpr auto select_checkpoint =
-    "select number, layer, automatic, comment, created_at, ordinal, crash_consistent from checkpoint";
+    "select number, layer, automatic, comment, created_at, ordinal, crash_consistent,"
+    " (select lower(hex(id)) from layer where layer.number = checkpoint.layer) from checkpoint";
 
 Checkpoint read_checkpoint(meta::Query& query) {
   return {query.integer(0),
@@ -52,7 +53,8 @@ Checkpoint read_checkpoint(meta::Query& query) {
           query.text(3),
           query.text(4),
           query.integer(5),
-          query.integer(6) != 0 ? Consistency::crash : Consistency::at_rest};
+          query.integer(6) != 0 ? Consistency::crash : Consistency::at_rest,
+          query.text(7)};
 }
 
 }  // namespace
@@ -221,20 +223,15 @@ Result<Checkpoint> Catalogue::add_checkpoint(std::int64_t layer, Automatic autom
                           {std::int64_t{made}}));
   TRY_LET(const bool exists, query.next());
   if (!exists) return corrupt("it describes no volume");
-  Checkpoint checkpoint{query.integer(0),
-                        layer,
-                        automatic,
-                        std::move(comment),
-                        format_time(std::chrono::system_clock::now()),
-                        query.integer(made ? 1 : 2),
-                        consistency};
+  const std::int64_t number = query.integer(0), ordinal = query.integer(made ? 1 : 2);
   TRY(query.next());
+  const std::string now = format_time(std::chrono::system_clock::now());
   TRY(database_.run(
       "insert into checkpoint(number, layer, automatic, comment, created_at, ordinal, crash_consistent) values(?, ?, "
       "?, ?, ?, ?, ?)",
-      {checkpoint.number, layer, std::int64_t{!made}, std::string_view(checkpoint.comment),
-       std::string_view(checkpoint.created_at), checkpoint.ordinal, std::int64_t{consistency == Consistency::crash}}));
-  return checkpoint;
+      {number, layer, std::int64_t{!made}, std::string_view(comment), std::string_view(now), ordinal,
+       std::int64_t{consistency == Consistency::crash}}));
+  return checkpoint(number);
 }
 
 Result<> Catalogue::remove_checkpoint(std::int64_t number) {

@@ -18,6 +18,8 @@ struct Checkpoint {
   std::string created_at;    ///< RFC 3339
   std::int64_t ordinal = 0;  ///< its number among those of its kind; never used again
   Consistency consistency = Consistency::at_rest;
+  /// What no other checkpoint of any volume has (the id of its layer, in hexadecimal digits).
+  std::string instant{};
 };
 
 /// Its name to people: "v3", or "auto-4" for an automatic one.

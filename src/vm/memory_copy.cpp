@@ -176,9 +176,15 @@ Result<CopiedMemory> copy_memory(const Fd& from, const Fd& to, std::uint64_t byt
   return Blocks(from, bytes, nullptr, &to, cancelled).all();
 }
 
+Result<> verify_memory(const Fd& from, std::uint64_t bytes, const std::vector<std::uint32_t>& expected,
+                       const std::atomic<bool>& cancelled) {
+  TRY(Blocks(from, bytes, &expected, nullptr, cancelled).all());
+  return {};
+}
+
 Result<> copy_verified_memory(const Fd& from, const Fd& to, std::uint64_t bytes,
                               const std::vector<std::uint32_t>& expected, const std::atomic<bool>& cancelled) {
-  TRY(Blocks(from, bytes, &expected, nullptr, cancelled).all());
+  TRY(verify_memory(from, bytes, expected, cancelled));
   TRY(Blocks(from, bytes, &expected, &to, cancelled).all());
   return {};
 }

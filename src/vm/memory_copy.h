@@ -19,7 +19,11 @@ struct CopiedMemory {
 /// (`cancelled` became true).
 Result<CopiedMemory> copy_memory(const Fd& from, const Fd& to, std::uint64_t bytes, const std::atomic<bool>& cancelled);
 
-/// The same of RAM that is to have the checksums `expected`, into a file whose data is gone then. All of it is read and
+/// Reads `bytes` of RAM that are to have the checksums `expected`. Errors: corrupt, unavailable; busy.
+Result<> verify_memory(const Fd& from, std::uint64_t bytes, const std::vector<std::uint32_t>& expected,
+                       const std::atomic<bool>& cancelled);
+
+/// Copies such RAM into a file whose data is gone then. All of it is read and
 /// compared before the first byte is written (a tenth of the time of the copy, whose costs are fresh pages), so that
 /// damage is known at once; and again as it is copied. Errors: corrupt, besides.
 Result<> copy_verified_memory(const Fd& from, const Fd& to, std::uint64_t bytes,

@@ -122,7 +122,7 @@ std::string difference(const MemoryStamp& was, const MemoryStamp& is) {
       was_and_is("its number of processors", std::to_string(was.machine.vcpus), std::to_string(is.machine.vcpus)));
   found.push_back(was_and_is("its image", was.image.substr(0, 12), is.image.substr(0, 12)));
   found.push_back(was_and_is("its agent", was.agent_version, is.agent_version));
-  if (was.disk != is.disk) found.emplace_back("its disk was changed since");
+  if (was.disk != is.disk) found.emplace_back("its disk is another one, or was changed since");
   for (const std::string& each : found)
     if (!each.empty()) return each;
   return was == is ? "" : "its stamp differs";
@@ -162,6 +162,11 @@ Result<> fill_memory(const MemoryImage& image, const Path& to, const std::atomic
   }();
   if (!filled) ::unlink(to.c_str());
   return filled;
+}
+
+Result<> verify_memory(const MemoryImage& image, const std::atomic<bool>& cancelled) {
+  TRY_LET(const Fd from, open_file(image.ram(), O_RDONLY));
+  return vm::verify_memory(from, image.stamp.machine.memory_bytes, image.ram_checksums, cancelled);
 }
 
 Result<> copy_memory_file(const Path& from, const Path& to, const std::atomic<bool>& cancelled) {

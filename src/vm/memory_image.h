@@ -52,6 +52,9 @@ Result<std::optional<MemoryImage>> open_memory_image(const Path& directory);
 /// became true). It is removed then.
 Result<> fill_memory(const MemoryImage& image, const Path& to, const std::atomic<bool>& cancelled);
 
+/// Reads all of the image's RAM. Errors: corrupt, as system_error; busy (`cancelled` became true).
+Result<> verify_memory(const MemoryImage& image, const std::atomic<bool>& cancelled);
+
 /// Gives the memory file `to`, which is there without data, what the memory file `from` holds, which must not change
 /// meanwhile.
 /// Errors: no_space, as system_error; busy (`cancelled` became true).

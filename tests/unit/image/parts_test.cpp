@@ -154,7 +154,8 @@ TEST_CASE("a recipe, and mistakes in one") {
     std::string from, to, expected;
   };
   for (const Mistake& each :
-       {Mistake{"suite", "suit", "suit"}, Mistake{"2GiB", "lots", "line 5"},
+       {Mistake{"suite", "suit", "suit"}, Mistake{"suite: bookworm", "suite: --hook-dir=x", "name of a release"},
+        Mistake{"[deb ", "[--hook-dir=x, deb ", "does not begin with 'deb '"}, Mistake{"2GiB", "lots", "line 5"},
         Mistake{"[bash]", "bash", "must be a list"}, Mistake{"exclude", "excludes", "exclude"},
         Mistake{"name: small", "name: Small!", "name"}, Mistake{"2026-01-01T00:00:00Z", "yesterday", "timestamp"},
         Mistake{"boot: {", "boot: {{", "image.yaml"}}) {

@@ -59,3 +59,42 @@ TEST_CASE("checkpoints leave the instant's name, going back gives that of then")
   REQUIRE(volume->restore(checkpoint->number));
   CHECK(instant_of(*volume) == first);
 }
+
+TEST_CASE("no two checkpoints have the same instant, and each keeps its own") {
+  const Place place;
+  auto volume = place.open();
+  REQUIRE(volume->write(0, Place::filled(4096, 'a')));
+  const auto first = volume->checkpoint("first"), nothing_written_since = volume->checkpoint("second");
+  REQUIRE(first);
+  REQUIRE(nothing_written_since);
+  CHECK(first->instant.size() == 32);
+  CHECK(first->instant != nothing_written_since->instant);
+  const Path twin = place.folder / "twin";
+  REQUIRE(make_directories(twin));
+  REQUIRE(volume->fork(twin));
+  REQUIRE(make_directories(place.folder / "twin-runtime"));
+  {
+    const auto other = Volume::open(twin, place.folder / "twin-runtime", place.packs);
+    REQUIRE(other);
+    const auto first_of_twin = (*other)->checkpoint("first");
+    REQUIRE(first_of_twin);
+    CHECK(name_of(*first_of_twin) == name_of(*first));
+    CHECK(first_of_twin->instant != first->instant);
+  }
+  for (int i = 0; i < 4; ++i) {
+    REQUIRE(volume->write(0, Place::filled(4096, 'b')));
+    REQUIRE(volume->cut());
+  }
+  while (*volume->seal()) continue;
+  while (*volume->fold(2)) continue;
+  while (*volume->drop_local()) continue;
+  REQUIRE(volume->restore(first->number));
+  REQUIRE(volume->close());
+  volume.reset();
+  volume = place.open();
+  const auto all = volume->checkpoints();
+  REQUIRE(all);
+  REQUIRE(all->size() == 3);
+  CHECK(all->at(0).instant == first->instant);
+  CHECK(all->at(1).instant == nothing_written_since->instant);
+}
