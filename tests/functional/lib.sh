@@ -9,13 +9,21 @@ unset SPRITE_URL SPRITES_API_URL SPRITE_TOKEN
 XDG_RUNTIME_DIR=$(mktemp -d /tmp/sprt.XXXXXX)
 export XDG_RUNTIME_DIR
 mkdir -p "$XDG_DATA_HOME/sprite" "$XDG_CONFIG_HOME/sprite"
+take_template() { cp -a --sparse=always "$SPRITE_TEST_WORK/templates" "$XDG_DATA_HOME/sprite/"; }
 [ -e "$XDG_DATA_HOME/sprite/images" ] || ln -s "$SPRITE_TEST_WORK/images" "$XDG_DATA_HOME/sprite/images"
 memory_dir=/dev/shm/${XDG_RUNTIME_DIR##*/}
 mkdir -m 700 "$memory_dir"
-# Each test has a HOME of its own, in which a template would be made behind its back: a boot more for each, and machines that
-# are not the test's. Those about templates ask for them.
+# Machines go on from a template, as they do after `sprite image build`, and none waits in advance. TEMPLATES=none: machines
+# boot. TEMPLATES=own: the test makes its template, and machines wait, as they do for users.
+: "${TEMPLATES:=shared}"
+case $TEMPLATES in
+  shared) templates='4GiB\npool: 0' ;;
+  none) templates=0B ;;
+  own) templates=4GiB ;;
+esac
+[ "$TEMPLATES" != shared ] || take_template
 # Nothing falls asleep behind a test's back either: those about that set SPRITE_SLEEP_AFTER.
-printf 'memory_dir: %s\ntemplates: %s\nsprite:\n  memory: 512MiB\nsleep:\n  after: never\n' "$memory_dir" "${TEMPLATES:-0B}" >"$XDG_CONFIG_HOME/sprite/config.yaml"
+printf 'memory_dir: %s\ntemplates: %b\nsprite:\n  memory: 512MiB\nsleep:\n  after: never\n' "$memory_dir" "$templates" >"$XDG_CONFIG_HOME/sprite/config.yaml"
 
 clean_up() { # whatever happened: no VM, daemon or file of this test stays
   local status=$?

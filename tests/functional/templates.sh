@@ -1,5 +1,5 @@
 # Sourced by the tests of templates, in place of lib.sh.
-TEMPLATES=4GiB
+TEMPLATES=own
 . "$SPRITE_TEST_WORK/tests/lib.sh"
 
 log() { cat "$XDG_STATE_HOME/sprite/daemon.log"; }
@@ -25,8 +25,8 @@ expect_nothing_left() { # expect_nothing_left WHEN SPRITES_THAT_RUN
   expect "unfinished templates $1" "" "$(templates | grep '^\.' || true)"
   expect "unfinished sprites $1" "" "$(ls -A "$XDG_DATA_HOME/sprite/sprites" | grep '^\.' || true)"
 }
-make_template() { # by the first sprite, which boots
+begin_with_template() { # and the sprite 'first'
+  take_template
   sprite create --skip-console first >/dev/null
-  expect "the first sprite" booted "$(how first)"
-  wait_until 90 has_template
+  expect "the first sprite" "went on" "$(how first)"
 }

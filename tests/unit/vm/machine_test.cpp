@@ -1,8 +1,10 @@
 /// Real machines on a real QEMU: what libvirt.h promises, from start to the crash of everything.
 #include <doctest/doctest.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <future>
 #include <optional>
 #include <thread>
 
@@ -353,6 +355,29 @@ TEST_CASE("a state that cannot be loaded is refused, and said") {
   CHECK(eventually([&] { return is_gone(spec); }));
   REQUIRE_OK(hypervisor->start(spec));
   REQUIRE_OK(hypervisor->destroy(spec.id));
+}
+
+TEST_CASE("a machine that is killed while it takes a state says nothing of the state") {
+  Rig& rig = Rig::instance();
+  const DiskServer disk(rig.directory());
+  Hypervisor* const hypervisor = rig.open();
+  const MachineSpec spec = rig.spec(14);
+  const Path state = rig.directory() / "endless-state";
+  REQUIRE(::mkfifo(state.c_str(), 0600) == 0);
+  auto writer = open_file(state, O_RDWR);
+  REQUIRE(writer);
+  REQUIRE(write_all(writer->get(), as_bytes("QEVM")));  // a beginning that QEMU would go on with
+  REQUIRE_OK(hypervisor->start_waiting(spec));
+  auto loading = std::async(std::launch::async, [&] { return hypervisor->load(spec.id, state); });
+  std::this_thread::sleep_for(500ms);
+  REQUIRE(::kill(process_of(spec), SIGKILL) == 0);
+  std::this_thread::sleep_for(500ms);
+  *writer = Fd();
+  const auto loaded = loading.get();
+  REQUIRE_FALSE(loaded);
+  CHECK_MESSAGE(loaded.error().kind == Error::Kind::unavailable, to_text(loaded.error()));
+  REQUIRE_OK(hypervisor->destroy(spec.id));
+  CHECK(eventually([&] { return is_gone(spec); }));
 }
 
 TEST_CASE("child: pause and die" * doctest::skip()) {
