@@ -387,6 +387,7 @@ asio::awaitable<Result<>> Fleet::destroy(std::string name) {
   if (entry->phase == Phase::destroyed) co_return no_such_sprite(name);
   auto gone = co_await discard(entry);
   if (!gone) co_return std::move(gone).error().within("cannot destroy sprite '" + name + "'");
+  if (entry->damage) co_await end_machines_of_nobody();  // which one it had was in its record
   co_return gone;
 }
 

@@ -144,6 +144,8 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   std::vector<Path> find_strays() const;
   bool is_ours_alone() const;
   asio::awaitable<void> remove_strays();
+  asio::awaitable<void> end_machine(std::string id);
+  asio::awaitable<void> end_machines_of_nobody();
   Error told(Error error, std::string doing) const;
   wire::Sprite to_wire(const Entry& entry) const;
   void enter(Entry& entry, Phase phase, std::string detail = "");

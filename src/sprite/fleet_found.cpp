@@ -142,16 +142,25 @@ asio::awaitable<void> Fleet::go_on_with_machines() {
     asio::co_spawn(host_.executor(), go_on(shared_from_this(), entry, there, turn), asio::detached);
   }
   served.clear();
-  const bool knows_all =
-      std::ranges::none_of(entries_, [](const auto& each) { return each.second->damage.has_value(); });
-  for (const std::string& id : *ids)  // a damaged sprite's may be any of them
-    if (knows_all && !sprite_in(id) && !hidden_vms::is_hidden(host_, id)) left_over_.push_back(id);
-  for (const std::string& id : left_over_) {
-    auto end = [this, id](vm::Hypervisor& machines) { return hidden_vms::end(host_, machines, id); };
-    const auto ended = co_await host_.with_hypervisor("ending a machine", end);
-    if (!ended) log::warning("ignoring: {}", log::one_line(ended.error()));  // the next daemon tries again
-  }
-  if (knows_all) co_await remove_strays();
+  for (const std::string& id : left_over_) co_await end_machine(id);
+  co_await end_machines_of_nobody();
+}
+
+asio::awaitable<void> Fleet::end_machine(std::string id) {
+  auto end = [this, id](vm::Hypervisor& machines) { return hidden_vms::end(host_, machines, id); };
+  const auto ended = co_await host_.with_hypervisor("ending a machine", end);
+  if (!ended) log::warning("ignoring: {}", log::one_line(ended.error()));  // the next daemon tries again
+}
+
+/// Any of them may be that of a damaged sprite: as long as there is one, they are left alone.
+asio::awaitable<void> Fleet::end_machines_of_nobody() {
+  if (std::ranges::any_of(entries_, [](const auto& each) { return each.second->damage.has_value(); })) co_return;
+  auto list = [](vm::Hypervisor& machines) { return machines.list(); };
+  const auto ids = co_await host_.with_hypervisor("listing the machines", list);
+  if (!ids) co_return;
+  for (const std::string& id : *ids)
+    if (!sprite_in(id) && !hidden_vms::is_hidden(host_, id)) co_await end_machine(id);
+  co_await remove_strays();
 }
 
 /// Null if no sprite runs in it.

@@ -21,6 +21,13 @@ Error part_missing(Error error) {
   return error;
 }
 
+/// Its memory is as it was, whatever hindered; only whoever wants the sprite more than its programs gives it up.
+Error did_not_wake(const std::string& name, Error error) {
+  if (error.hint.empty())
+    error.hint = "try again, or give its programs up: `sprite stop " + name + "`, then `sprite start " + name + "`";
+  return error;
+}
+
 Error does_not_answer(const std::string& name, Error error) {
   error.hint = "its programs are there: try again, or give them up: `sprite restart " + name + "`";
   return error;
@@ -222,8 +229,11 @@ asio::awaitable<Result<Woken>> Fleet::wake_from_disk(EntryPtr entry) {
   if (!woken && entry->machine.on() && !entry->machine.has_memory()) {
     woken = does_not_answer(entry->record.name, std::move(woken).error());
     enter(*entry, Phase::running, "its agent does not answer: " + woken.error().what);
+  } else if (!woken && entry->machine.has_memory()) {
+    woken = did_not_wake(entry->record.name, std::move(woken).error());
+    enter(*entry, Phase::asleep, "did not wake: " + woken.error().what);
   } else if (!woken) {
-    enter(*entry, entry->machine.has_memory() ? Phase::asleep : Phase::stopped, "did not wake: " + woken.error().what);
+    enter(*entry, Phase::stopped, "did not wake: " + woken.error().what);
   } else if (woken->from == Woken::From::memory) {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
     log::info("sprite '{}' woke in {:.2f} s{}", entry->record.name, took.count(), had_blank ? ", in a blank" : "");

@@ -83,15 +83,17 @@ TopLayer::TopLayer(std::int64_t number, Fd image, StatesFile states_file, Path t
       states_(mapping_.words().subspan(header_words)),
       pages_(states_.words().size_bytes() / page_bytes) {}
 
-/// Finds out which states a killed process had not yet made durable, and what it had zeroed.
+/// Finds out which states a killed process had not yet made durable, and what it had zeroed. The twin is read from its
+/// file, since in memory a look at a hole would fill it.
 Result<> TopLayer::mark_changes_since_flush() {
-  const auto words = states_.words();
-  TRY_LET(const Mapping durable, Mapping::anonymous(words.size_bytes()));
+  TRY_LET(const Mapping durable, Mapping::anonymous(states_.words().size_bytes()));
   TRY(load_states(states_file_, durable.words()));
   constexpr std::size_t page_words = page_bytes / sizeof(std::uint64_t);
+  std::array<std::uint64_t, page_words> now{};
   for (std::size_t page = 0; page < pages_.size(); ++page) {
-    const auto now = words.subspan(page * page_words, page_words),
-               saved = durable.words().subspan(page * page_words, page_words);
+    TRY(pread_exactly(twin_.get(), std::as_writable_bytes(std::span(now)),
+                      StatesHeader::wire_bytes + page * page_bytes));
+    const auto saved = durable.words().subspan(page * page_words, page_words);
     pages_[page].changed = !std::ranges::equal(now, saved);
     pages_[page].used = std::ranges::any_of(now, [](std::uint64_t word) { return word != 0; });
     for (const std::uint64_t word : now) hidden_blocks_ += static_cast<unsigned>(std::popcount(zeros_in(word)));

@@ -130,6 +130,7 @@ class Libvirt final : public Hypervisor {
   Result<> destroy_domain(const std::string& domain_id);
   Result<> await_transfer(const std::string& id, virDomainPtr domain);
   Result<> check_held(const std::string& id, virDomainPtr domain);
+  Result<> resume_domain(const std::string& id, virDomainPtr domain);
 
   void keep();
   void resume_stalled(const std::string& id);
@@ -461,16 +462,19 @@ Result<> Libvirt::load(const std::string& id, const Path& state) {
   return {};
 }
 
-/// Waits until QEMU has sent or taken a state. One that it cannot take ends it.
+/// Waits until QEMU has sent or taken a state. One that it cannot take ends it, with words; without any it was killed,
+/// which says nothing of the state.
 Result<> Libvirt::await_transfer(const std::string& id, virDomainPtr domain) {
   const auto deadline = std::chrono::steady_clock::now() + 20s;
   while (std::chrono::steady_clock::now() < deadline) {
     auto transfer = transfer_of_state(domain);
     const auto known = machine(id);
     if (!transfer || *transfer == Transfer::failed || !known || known->ended) {
-      Error error{Error::Kind::corrupt, "QEMU gave up", {}, logs_.last_words_of(domain_id_of(domain))};
-      if (!transfer && error.because.empty()) error.because = {transfer.error().what};
-      return error;
+      auto words = logs_.last_words_of(domain_id_of(domain));
+      const bool refused = !words.empty() || (transfer && *transfer == Transfer::failed);
+      if (refused) return Error{Error::Kind::corrupt, "QEMU gave up", {}, std::move(words)};
+      if (!transfer) words = {transfer.error().what};
+      return Error{Error::Kind::unavailable, "QEMU ended meanwhile", {}, std::move(words)};
     }
     if (*transfer == Transfer::completed) return {};
     std::this_thread::sleep_for(1ms);
@@ -492,10 +496,22 @@ Result<> Libvirt::resume(const std::string& id) {
   set_held(id, false);
   TRY_LET(const State now, state(id));
   if (now == State::running) return {};
-  if (virDomainResume(domain.get()) == 0) return {};
-  Error error = libvirt_error("cannot resume machine '" + id + "'");
-  set_held(id, true);  // it stands still yet
-  return error;
+  auto resumed = resume_domain(id, domain.get());
+  if (!resumed) set_held(id, true);  // it stands still yet
+  return resumed;
+}
+
+/// While QEMU still sends a state, for somebody who gave up, it lets nothing run.
+Result<> Libvirt::resume_domain(const std::string& id, virDomainPtr domain) {
+  const auto deadline = std::chrono::steady_clock::now() + 5s;
+  for (bool last = false;;) {
+    if (virDomainResume(domain) == 0) return {};
+    Error error = libvirt_error("cannot resume machine '" + id + "'");
+    if (last || std::chrono::steady_clock::now() > deadline) return error;
+    const auto transfer = transfer_of_state(domain);
+    last = !transfer || *transfer != Transfer::under_way;
+    std::this_thread::sleep_for(10ms);
+  }
 }
 
 void Libvirt::set_held(const std::string& id, bool held) {
