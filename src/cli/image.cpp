@@ -117,19 +117,13 @@ Result<int> info(Context& context, const std::string& reference, bool verify) {
   return 0;
 }
 
-/// On a terminal each step replaces the last; elsewhere (a log of a build) each is a line.
 image::Progress reporter(Context& context) {
-  return [&context](std::string_view step) {
-    if (context.terminal.errors_are_terminal())
-      context.terminal.progress(step);
-    else
-      context.terminal.note(step);
-  };
+  return [&context](std::string_view step) { context.terminal.step(step); };
 }
 
 Result<Image> import(Context& context, const Path& source) {
   TRY_LET(const Catalogue images, catalogue(context));
-  reporter(context)("adding " + source.string() + " to the images");
+  context.terminal.step("adding " + source.string() + " to the images");
   auto imported = images.import_from(source);
   context.terminal.progress("");
   return imported;
@@ -155,7 +149,7 @@ Result<Path> installed(const Path& in_build_tree, const Path& under_prefix, cons
 
 Result<wire::TemplateMade> ask_for_template(Context& context, const Image& image) {
   TRY_LET(const Client* api, context.api());
-  reporter(context)("seeing to the template: unless it is there, the image is booted once and saved");
+  context.terminal.step("seeing to the template: unless it is there, the image is booted once and saved");
   const InterruptNote note("sprite: " + image.reference() +
                            " is there; making its template goes on in the background\n  try: sprite create");
   TRY_LET(const std::string body, api->call("POST", "/v1/images/" + image.manifest.digest + "/template"));

@@ -111,6 +111,11 @@ void Terminal::progress(std::string_view text) {
   progress_shown_ = !text.empty();
 }
 
+void Terminal::step(std::string_view text) {
+  if (errors_are_terminal_) return progress(text);
+  if (!errors_in_json_) note(text);
+}
+
 std::string Terminal::styled(Style style, std::string_view text) const {
   constexpr std::array codes{"", "1", "2", "32", "33", "31"};
   if (style == Style::plain || !color_ || !output_is_terminal_) return std::string(text);

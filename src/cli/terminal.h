@@ -39,6 +39,10 @@ class Terminal {
   bool output_is_terminal() const { return output_is_terminal_; }
   bool errors_are_terminal() const { return errors_are_terminal_; }
 
+  /// A step of something long: on a terminal it replaces the last one, elsewhere (a log of a build) it is a line; none
+  /// where errors are data.
+  void step(std::string_view text);
+
   /// Asks a question on the terminal and reads one line. Nothing typed (end of input) is an empty answer.
   std::string ask(std::string_view question);
 

@@ -62,6 +62,7 @@ class Reader {
     if (!known) {
       Error unknown = known.error();
       unknown.kind = Error::Kind::invalid;
+      if (!unknown.hint.starts_with("did you mean")) unknown.hint = "take that line out";
       return std::move(unknown).within("the settings in " + place(key.Mark().line + 1) + " cannot be used");
     }
     const std::string allowed = "'" + name + "' must be " + std::string((*known)->allowed);

@@ -386,8 +386,9 @@ asio::awaitable<Result<>> Fleet::destroy(std::string name) {
   const Turns::Turn turn = co_await entry->turns.take("removal");
   if (entry->phase == Phase::destroyed) co_return no_such_sprite(name);
   auto gone = co_await discard(entry);
+  const bool had_unknown_machine = entry->damage && entry->phase == Phase::destroyed;  // its record told which
+  if (had_unknown_machine) co_await end_machines_of_nobody();
   if (!gone) co_return std::move(gone).error().within("cannot destroy sprite '" + name + "'");
-  if (entry->damage) co_await end_machines_of_nobody();  // which one it had was in its record
   co_return gone;
 }
 

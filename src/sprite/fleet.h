@@ -136,6 +136,7 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   asio::awaitable<Result<>> while_paused(EntryPtr entry, std::function<asio::awaitable<Result<>>()> work);
   asio::awaitable<Result<store::Checkpoint>> checkpoint_with_memory(EntryPtr entry, std::string comment);
   asio::awaitable<Result<store::Checkpoint>> checkpoint_of_disk(EntryPtr entry, std::string comment, std::string& note);
+  Result<> check_host_space() const;
   asio::awaitable<Result<Restored>> put_back(EntryPtr entry, store::Checkpoint target);
   asio::awaitable<Result<>> copy_saved(EntryPtr source, std::optional<store::Checkpoint> checkpoint, MemoryCopy to,
                                        std::function<Result<>(store::Volume&)> fork_disk);
@@ -145,6 +146,7 @@ class Fleet final : public Sprites, public std::enable_shared_from_this<Fleet> {
   bool is_ours_alone() const;
   asio::awaitable<void> remove_strays();
   asio::awaitable<void> end_machine(std::string id);
+  asio::awaitable<void> enter_as_it_stands(EntryPtr entry, Error why);
   asio::awaitable<void> end_machines_of_nobody();
   Error told(Error error, std::string doing) const;
   wire::Sprite to_wire(const Entry& entry) const;

@@ -21,6 +21,12 @@ wire::Checkpoint listed(const store::History& all, const store::Checkpoint& chec
   return {};
 }
 
+/// Whether programs could be brought back is not known, so they are not given up.
+Error memory_not_read(const std::string& name, const std::string& checkpoint, Error error) {
+  error.hint = "again, or take its disk alone: `sprite fork " + name + " NEW --checkpoint " + checkpoint + "`";
+  return std::move(error).within("the memory of checkpoint '" + checkpoint + "' cannot be looked at");
+}
+
 }  // namespace
 
 std::string Fleet::going_on(const std::string& name) const {
@@ -87,7 +93,11 @@ asio::awaitable<Result<store::Checkpoint>> Fleet::checkpoint_of_disk(EntryPtr en
     TRY_LET(const store::Consistency consistency, consistency_of(volume));
     return volume.checkpoint(comment, store::Automatic::no, consistency);
   };
-  co_return co_await entry->machine.at_rest<store::Checkpoint>(std::move(work), note);
+  auto made = co_await entry->machine.at_rest<store::Checkpoint>(std::move(work), note);
+  const bool sleeps = entry->phase == Phase::asleep;
+  if (made && sleeps && note.empty() && made->consistency == store::Consistency::crash)
+    note = "it sleeps, so this is its disk as after a loss of power; awake, it would have written first";
+  co_return made;
 }
 
 asio::awaitable<Result<std::vector<wire::Checkpoint>>> Fleet::checkpoints(std::string name) {
@@ -152,12 +162,28 @@ asio::awaitable<Result<Checkpointed>> Fleet::restore(std::string name, std::stri
   co_return done;
 }
 
+/// Whether there is space for what a restore writes itself, before it ends programs.
+Result<> Fleet::check_host_space() const {
+  constexpr std::uint64_t least = 16 * MiB;
+  std::error_code failed;
+  const auto space = std::filesystem::space(host_.sprites_dir(), failed);
+  if (failed || space.available >= least) return {};
+  return Error{Error::Kind::no_space,
+               "'" + host_.sprites_dir().string() + "' has only " + format_size(space.available) + " left",
+               "free some space there: a restore takes " + format_size(least),
+               {}};
+}
+
 /// Disk, and memory where the checkpoint has some that can be used. One that had a machine has one again.
 asio::awaitable<Result<Restored>> Fleet::put_back(EntryPtr entry, store::Checkpoint target) {
   const std::string id = name_of(target);
   Result<> with_memory;
   const bool has_memory = entry->machine.has_memory(id);
   if (has_memory) with_memory = co_await entry->machine.check_checkpoint_memory(target);
+  if (!with_memory && with_memory.error().kind != Error::Kind::corrupt) {
+    co_return memory_not_read(entry->record.name, id, std::move(with_memory).error());
+  }
+  CO_TRY(check_host_space());
   CO_TRY(co_await leave_sleep(entry));
   const bool was_on = entry->machine.on();
   if (!has_memory || !with_memory) {

@@ -46,6 +46,7 @@ void Fleet::load(const Path& folder) {
   if (record && remove_unborn(folder, *record)) return;
   const bool damaged = !record;
   auto entry = std::make_shared<Entry>(host_, damaged ? record_of_damaged(folder) : *std::move(record));
+  while (entries_.contains(entry->record.name)) entry->record.name += "x";  // somebody has the name of a stand-in
   entries_[entry->record.name] = entry;
   if (hidden_vms::is_hidden(host_, entry->machine.vm_id())) entry->record.vm_id.reset();  // it never became its own
   entry->lacks_disk = is_there(host_.vm_dir(entry->machine.vm_id()));
@@ -157,6 +158,7 @@ asio::awaitable<void> Fleet::end_machines_of_nobody() {
   if (std::ranges::any_of(entries_, [](const auto& each) { return each.second->damage.has_value(); })) co_return;
   auto list = [](vm::Hypervisor& machines) { return machines.list(); };
   const auto ids = co_await host_.with_hypervisor("listing the machines", list);
+  if (!ids) log::warning("machines of nobody may be left: {}", log::one_line(ids.error()));
   if (!ids) co_return;
   for (const std::string& id : *ids)
     if (!sprite_in(id) && !hidden_vms::is_hidden(host_, id)) co_await end_machine(id);

@@ -130,11 +130,16 @@ asio::awaitable<std::optional<Result<>>> Fleet::resume(EntryPtr entry, Room room
   }
   Error error = std::move(resumed).error();
   error.hint = "run `sprite restart " + entry->record.name + "`";
-  const auto state = co_await entry->machine.vm_state();
-  const bool stands = state && *state == vm::State::paused;  // the next touch tries again
-  enter(*entry, stands ? Phase::paused : Phase::running,
-        (stands ? "did not go on: " : "its agent does not answer: ") + error.what);
+  co_await enter_as_it_stands(entry, error);
   co_return std::optional<Result<>>(std::move(error));
+}
+
+/// Its machine was to go on, and is there; the next touch tries again.
+asio::awaitable<void> Fleet::enter_as_it_stands(EntryPtr entry, Error why) {
+  const auto state = co_await entry->machine.vm_state();
+  const bool stands = state && *state == vm::State::paused;
+  enter(*entry, stands ? Phase::paused : Phase::running,
+        (stands ? "did not go on: " : "its agent does not answer: ") + why.what);
 }
 
 asio::awaitable<Result<>> Fleet::leave_sleep(EntryPtr entry) {

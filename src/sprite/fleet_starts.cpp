@@ -24,7 +24,8 @@ Error part_missing(Error error) {
 /// Its memory is as it was, whatever hindered; only whoever wants the sprite more than its programs gives it up.
 Error did_not_wake(const std::string& name, Error error) {
   if (error.hint.empty())
-    error.hint = "try again, or give its programs up: `sprite stop " + name + "`, then `sprite start " + name + "`";
+    error.hint = "`sprite wake " + name + "` again, or give its programs up: `sprite stop " + name +
+                 "`, then `sprite start " + name + "`";
   return error;
 }
 
@@ -55,6 +56,9 @@ asio::awaitable<Result<std::shared_ptr<void>>> Fleet::bring_up_for_use(EntryPtr 
 
 /// In the machine that is there; false if there is none.
 asio::awaitable<Result<bool>> Fleet::go_on(EntryPtr entry) {
+  if (entry->phase == Phase::paused || !entry->machine.reachable()) {
+    CO_TRY(co_await host_.hypervisor());  // else a silent agent would be told for its cause
+  }
   if (entry->phase == Phase::paused) {
     auto resumed = co_await resume(entry);
     if (resumed) {
@@ -107,7 +111,6 @@ asio::awaitable<Result<>> Fleet::start_anew(EntryPtr entry) {
     if (woken.from == Woken::From::memory) co_return Result<>{};
     note = std::string(wire::booted_anew) + woken.why;
     log::warning("'{}' {}", entry->record.name, note);
-    co_await entry->machine.let_go();  // its disk was served for that
   }
   enter(*entry, Phase::starting, note);
   std::optional<Blank> blank = co_await take_blank(entry);
@@ -228,7 +231,7 @@ asio::awaitable<Result<Woken>> Fleet::wake_from_disk(EntryPtr entry) {
   }
   if (!woken && entry->machine.on() && !entry->machine.has_memory()) {
     woken = does_not_answer(entry->record.name, std::move(woken).error());
-    enter(*entry, Phase::running, "its agent does not answer: " + woken.error().what);
+    co_await enter_as_it_stands(entry, woken.error());
   } else if (!woken && entry->machine.has_memory()) {
     woken = did_not_wake(entry->record.name, std::move(woken).error());
     enter(*entry, Phase::asleep, "did not wake: " + woken.error().what);

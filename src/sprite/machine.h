@@ -157,7 +157,7 @@ class Machine {
   asio::awaitable<Result<>> finish_saving(std::shared_ptr<Saving> saving);
   /// Goes on from the saved memory, which is used up by it. It must be there. A text in the result: it cannot be used,
   /// for that reason, and is gone. `blank`, if there is one, is the VM that the record names; it is used up. Errors:
-  /// no_space, unavailable (the saved memory stays, or is in a VM that is there and does not answer yet).
+  /// no_space, unavailable (the saved memory stays, or is in a VM that is there and does not go on or answer yet).
   asio::awaitable<Result<Woken>> wake(std::optional<Blank> blank);
   /// Copies the memory of a paused VM; `work` is done with the disk meanwhile, which is as of the same instant. Errors:
   /// no_space, unavailable, and those of `work`.
@@ -172,7 +172,7 @@ class Machine {
       std::function<Result<store::Checkpoint>(store::Volume&)> work);
   asio::awaitable<Result<>> finish_checkpoint(std::shared_ptr<Saving> saving, store::Checkpoint of);
   /// Whether a machine like this can go on from the memory of the checkpoint, all of which is read. Errors: corrupt
-  /// (why not).
+  /// (why not), unavailable (nobody knows).
   asio::awaitable<Result<>> check_checkpoint_memory(store::Checkpoint checkpoint);
   /// Where a checkpoint's memory is. Any number of machines may go on from it.
   Path checkpoint_memory(const std::string& id) const { return checkpoint_memories() / id; }
@@ -227,6 +227,9 @@ class Machine {
   asio::awaitable<Result<>> answers_within(std::chrono::milliseconds limit);
   asio::awaitable<Result<>> hold();
   asio::awaitable<Result<>> blank_lives();
+  asio::awaitable<Result<Woken>> go_on_with_loaded(bool is_kept);
+  asio::awaitable<Result<>> let_run();
+  void remove_remnants_behind();
   asio::awaitable<Result<>> connect_agent(std::chrono::milliseconds limit);
   asio::awaitable<Result<>> go_on_from(Blank blank, DiskOf disk, Path state);
   asio::awaitable<Result<>> exchange_scratch();

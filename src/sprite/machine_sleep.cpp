@@ -62,51 +62,33 @@ Result<> save_paused(vm::Hypervisor& hypervisor, const std::string& vm_id, const
   return hypervisor.save(vm_id, state);
 }
 
-/// Everything about a wake that blocks, until its processors may run: the saved memory is in the VM then, and nowhere
-/// else. A blank is there already, its RAM that of a template, and hidden until it is
-/// the sprite's.
+/// Everything about a wake that may hang: until the saved memory is in the VM, too, whose processors have not run. A
+/// blank is there already, its RAM that of a template.
 struct Wake {
-  Host& host;
-  std::shared_ptr<std::atomic<bool>> given_up;  ///< Nobody waits for it any more; the saved memory stays then.
+  std::shared_ptr<std::atomic<bool>> given_up;  ///< Nobody waits for it any more.
   Path memory{};
-  Path renewal_mark{};
   bool into_blank = false;
   vm::MachineSpec spec{};
   vm::MemoryStamp wanted{};
   std::chrono::steady_clock::time_point begun = std::chrono::steady_clock::now();
 
-  Result<Woken> operator()(vm::Hypervisor& hypervisor) const {
+  /// What was loaded. The caller ends the VM after an error.
+  Result<vm::MemoryImage> operator()(vm::Hypervisor& hypervisor) const {
     auto image = usable_memory(hypervisor, memory, spec, wanted);
-    if (!image && into_blank) (void)hypervisor.destroy(spec.id);
-    if (!image) return refused(noticed_now(std::move(image).error()));
-    auto loaded = load(hypervisor, *image);
-    // Who gave up has ended it, and the id may be another's by now. The first failure is the one to tell.
-    if (!loaded && !*given_up) (void)hypervisor.destroy(spec.id);
-    if (!loaded && loaded.error().kind == Error::Kind::corrupt) return refused(loaded.error());
-    if (!loaded) return std::move(loaded).error();
-    return Woken{Woken::From::memory, {}};
+    if (!image) return noticed_now(std::move(image).error());
+    if (into_blank) {
+      TRY(fill(*image));
+    } else {
+      TRY(start(hypervisor, *image));
+    }
+    failpoint(Failpoint::wake_filled);
+    if (*given_up) return Error{Error::Kind::busy, "the wake was given up"};  // the id may be another's by now
+    TRY(hypervisor.load(spec.id, image->state()));
+    failpoint(Failpoint::wake_loaded);
+    return image;
   }
 
  private:
-  Result<> load(vm::Hypervisor& hypervisor, const vm::MemoryImage& image) const {
-    if (into_blank) {
-      TRY(fill(image));
-    } else {
-      TRY(start(hypervisor, image));
-    }
-    failpoint(Failpoint::wake_filled);
-    TRY(hypervisor.load(spec.id, image.state()));
-    failpoint(Failpoint::wake_loaded);
-    // As long as it is saved, a VM that stands still is taken for one that never ran.
-    if (into_blank) TRY(hidden_vms::hand_over(host, spec.id));
-    if (*given_up) return Error{Error::Kind::busy, "the wake was given up"};
-    ::unlink(renewal_mark.c_str());  // what is left of one that ended
-    if (image.is_kept) TRY(open_file(renewal_mark, O_WRONLY | O_CREAT));
-    TRY(vm::consume_memory_image(memory));
-    failpoint(Failpoint::wake_used_up);
-    return {};
-  }
-
   Result<> start(vm::Hypervisor& hypervisor, const vm::MemoryImage& image) const {
     ::unlink(spec.memory_file.c_str());
     TRY(vm::make_memory_file(spec.memory_file, spec.memory_bytes));
@@ -134,15 +116,13 @@ struct Wake {
     if (why.kind == Error::Kind::corrupt) why.what += fmt::format(" (noticed after {:.0f} ms)", took.count());
     return why;
   }
-
-  Result<Woken> refused(const Error& why) const {
-    if (why.kind != Error::Kind::corrupt) return why;
-    TRY(vm::consume_memory_image(memory));
-    std::string text = why.what;
-    for (const std::string& cause : why.because) text += ": " + cause;
-    return Woken{Woken::From::refused, std::move(text)};
-  }
 };
+
+Woken refused(const Error& why) {
+  std::string text = why.what;
+  for (const std::string& cause : why.because) text += ": " + cause;
+  return Woken{Woken::From::refused, std::move(text)};
+}
 
 }  // namespace
 
@@ -159,6 +139,9 @@ asio::awaitable<Result<>> Machine::hold() {
 }
 
 asio::awaitable<Result<>> Machine::pause(IfSilent if_silent) {
+  if (waits_for_space()) {
+    co_return Error(Error::Kind::no_space, "its writes wait for space on this computer's disk", "free some");
+  }
   auto paused = co_await hold();
   failpoint(Failpoint::sleep_held);
   if (paused || if_silent == IfSilent::go_ahead) {
@@ -193,6 +176,11 @@ bool Machine::is_being_copied() const { return ::access(copying_mark().c_str(), 
 bool Machine::stands_still() const { return ::access(standing_mark().c_str(), F_OK) == 0; }
 
 asio::awaitable<Result<>> Machine::resume() {
+  CO_TRY(co_await let_run());
+  co_return co_await greet();
+}
+
+asio::awaitable<Result<>> Machine::let_run() {
   auto resume = [id = vm_id(),
                  marks = std::array{standing_mark(), copying_mark()}](vm::Hypervisor& hypervisor) -> Result<> {
     TRY(hypervisor.resume(id));
@@ -200,8 +188,7 @@ asio::awaitable<Result<>> Machine::resume() {
     for (const Path& mark : marks) ::unlink(mark.c_str());
     return {};
   };
-  CO_TRY(co_await host_.with_hypervisor("resuming the machine", resume));
-  co_return co_await greet();
+  co_return co_await host_.with_hypervisor("resuming the machine", resume);
 }
 
 /// The clock is set, then programs run. The time that is sent is old when it arrives, so it is set again where that
@@ -235,7 +222,7 @@ asio::awaitable<Result<vm::State>> Machine::vm_state() {
 bool Machine::has_memory() const { return ::access(memory_directory().c_str(), F_OK) == 0; }
 
 bool Machine::has_memory(const std::string& checkpoint) const {
-  return ::access((checkpoint_memory(checkpoint) / "stamp").c_str(), F_OK) == 0;
+  return ::access(checkpoint_memory(checkpoint).c_str(), F_OK) == 0;
 }
 
 std::uint64_t Machine::saved_memory_bytes() const {
@@ -414,11 +401,7 @@ asio::awaitable<Result<>> Machine::blank_lives() {
 asio::awaitable<Result<Woken>> Machine::wake(std::optional<Blank> blank) {
   CO_TRY(co_await host_.hypervisor());
   const auto given_up = std::make_shared<std::atomic<bool>>(false);
-  Wake wake{.host = host_,
-            .given_up = given_up,
-            .memory = memory_directory(),
-            .renewal_mark = renewal_mark(),
-            .into_blank = blank.has_value()};
+  Wake wake{.given_up = given_up, .memory = memory_directory(), .into_blank = blank.has_value()};
   if (blank) disk_ = std::move(blank->disks);
   auto serve = [this, &wake]() -> Result<> {
     TRY_LET(wake.spec, machine_spec());
@@ -429,37 +412,67 @@ asio::awaitable<Result<Woken>> Machine::wake(std::optional<Blank> blank) {
     wake.wanted.disk = instant.value_or("");
     return {};
   };
-  if (auto served = co_await on_pool(host_.pool(), serve); !served) {
-    (void)co_await cut_power();  // a blank
-    co_return served.error();
-  }
-  Result<> lives;
-  if (wake.into_blank) lives = co_await blank_lives();
-  if (!lives) {
+  Result<> ready = co_await on_pool(host_.pool(), serve);
+  if (ready && wake.into_blank) ready = co_await blank_lives();
+  if (!ready) {
     (void)co_await cut_power();  // the first failure is the one to tell
-    co_return lives.error();
+    co_return ready.error();
   }
   const auto limit = with_copying(wake_limit, record_.memory_bytes);
-  auto woken = co_await host_.with_hypervisor("waking the machine", wake, limit);
+  auto loaded = co_await host_.with_hypervisor("waking the machine", wake, limit);
   *given_up = true;
-  auto tidy = [directory = memory_directory()] { return vm::remove_memory_remnants(directory); };
-  if (woken && woken->from == Woken::From::memory) {
-    const auto gone_on = co_await resume();
-    if (!gone_on) {
-      const bool gone = co_await has_ended();
-      if (!gone) {
-        link_.reset();  // its memory is in it: whoever touches it next connects and greets it anew
-        co_return gone_on.error();
-      }
-      (void)co_await cut_power();
-      woken = Woken{Woken::From::refused, "its agent did not answer: " + gone_on.error().what};
-    }
-    failpoint(Failpoint::wake_greeted);
-  } else if (!woken) {
+  if (loaded) co_return co_await go_on_with_loaded(loaded->is_kept);
+  (void)co_await cut_power();  // the first failure is the one to tell
+  if (loaded.error().kind != Error::Kind::corrupt) co_return std::move(loaded).error();
+  auto forget = [directory = memory_directory()] { return vm::consume_memory_image(directory); };
+  CO_TRY(co_await on_pool(host_.pool(), forget));
+  remove_remnants_behind();
+  co_return refused(loaded.error());
+}
+
+/// From the use of the saved memory on it is in the VM only, which is ended no more as long as it is there; if it ended
+/// before it ran, the memory is saved as before. Until then a VM that stands still is taken for one that never ran.
+asio::awaitable<Result<Woken>> Machine::go_on_with_loaded(bool is_kept) {
+  auto use_up = [this, is_kept]() -> Result<> {
+    TRY(hidden_vms::hand_over(host_, vm_id()));
+    ::unlink(renewal_mark().c_str());  // what is left of one that ended
+    if (is_kept) TRY(open_file(renewal_mark(), O_WRONLY | O_CREAT));
+    TRY(vm::consume_memory_image(memory_directory()));
+    failpoint(Failpoint::wake_used_up);
+    return {};
+  };
+  auto used_up = co_await on_pool(host_.pool(), use_up);
+  if (!used_up && has_memory()) {
     (void)co_await cut_power();  // the first failure is the one to tell
+    co_return std::move(used_up).error();
   }
-  asio::post(host_.pool(), [tidy] { (void)tidy(); });  // else the next start of the daemon does
-  co_return woken;
+  auto gone_on = co_await let_run();
+  const bool runs = gone_on.has_value();
+  if (runs) {
+    remove_remnants_behind();
+    gone_on = co_await greet();
+  }
+  if (gone_on) {
+    failpoint(Failpoint::wake_greeted);
+    co_return Woken{Woken::From::memory, {}};
+  }
+  const bool gone = co_await has_ended();
+  if (!gone) {
+    link_.reset();  // whoever touches it next connects and greets it anew
+    co_return std::move(gone_on).error();
+  }
+  (void)co_await cut_power();  // what it left behind
+  if (!runs) {
+    auto put_back = [directory = memory_directory()] { return vm::restore_consumed_image(directory); };
+    CO_TRY(co_await on_pool(host_.pool(), put_back));
+    co_return std::move(gone_on).error();
+  }
+  co_return Woken{Woken::From::refused, "its machine ended as it woke: " + gone_on.error().what};
+}
+
+/// A crash leaves it to the next start of the daemon.
+void Machine::remove_remnants_behind() {
+  asio::post(host_.pool(), [directory = memory_directory()] { (void)vm::remove_memory_remnants(directory); });
 }
 
 }  // namespace sprite

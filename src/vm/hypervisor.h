@@ -73,7 +73,8 @@ class Hypervisor {
   /// Gives a waiting machine the state of another, whose RAM its memory file holds. It is paused then, at the instant
   /// of the save: resume() lets it go on. What `state` says was running when it was saved (channel, disk) begins anew:
   /// the guest sees the channel's port closed and opened. After an error it can only be destroyed. Errors: not_found,
-  /// invalid (it does not wait), corrupt (QEMU does not take the state), as system_error.
+  /// invalid (it does not wait), corrupt (QEMU does not take the state), unavailable (it ended or did not finish), as
+  /// system_error.
   virtual Result<> load(const std::string& id, const Path& state) = 0;
   /// Writes what a paused machine consists of besides its RAM (less than 1 MB) to the new file `state`; not synced. Its
   /// disk is drained and flushed, and its RAM is what the memory file holds, until it is resumed. It may be resumed as

@@ -462,8 +462,15 @@ Result<> Libvirt::load(const std::string& id, const Path& state) {
   return {};
 }
 
-/// Waits until QEMU has sent or taken a state. One that it cannot take ends it, with words; without any it was killed,
-/// which says nothing of the state.
+/// Whether the words of a QEMU that ended are of the state that it was given: one that is told to end says so, too, and
+/// one that is killed says nothing.
+bool refuses_state(const std::vector<std::string>& words) {
+  return std::ranges::any_of(words, [](const std::string& line) {
+    return line.find(": warning: ") == std::string::npos && line.find("terminating on signal") == std::string::npos;
+  });
+}
+
+/// Waits until QEMU has sent or taken a state. One that it cannot take ends it.
 Result<> Libvirt::await_transfer(const std::string& id, virDomainPtr domain) {
   const auto deadline = std::chrono::steady_clock::now() + 20s;
   while (std::chrono::steady_clock::now() < deadline) {
@@ -471,10 +478,11 @@ Result<> Libvirt::await_transfer(const std::string& id, virDomainPtr domain) {
     const auto known = machine(id);
     if (!transfer || *transfer == Transfer::failed || !known || known->ended) {
       auto words = logs_.last_words_of(domain_id_of(domain));
-      const bool refused = !words.empty() || (transfer && *transfer == Transfer::failed);
-      if (refused) return Error{Error::Kind::corrupt, "QEMU gave up", {}, std::move(words)};
-      if (!transfer) words = {transfer.error().what};
-      return Error{Error::Kind::unavailable, "QEMU ended meanwhile", {}, std::move(words)};
+      if (refuses_state(words) || (transfer && *transfer == Transfer::failed))
+        return Error{Error::Kind::corrupt, "QEMU gave up", {}, std::move(words)};
+      const bool ended = !known || known->ended || !process_lives(known->record.runtime_directory);
+      if (!transfer) words.push_back(transfer.error().what);
+      return Error{Error::Kind::unavailable, ended ? "QEMU ended" : "QEMU did not answer", {}, std::move(words)};
     }
     if (*transfer == Transfer::completed) return {};
     std::this_thread::sleep_for(1ms);
@@ -497,7 +505,9 @@ Result<> Libvirt::resume(const std::string& id) {
   TRY_LET(const State now, state(id));
   if (now == State::running) return {};
   auto resumed = resume_domain(id, domain.get());
-  if (!resumed) set_held(id, true);  // it stands still yet
+  const auto known = machine(id);
+  const bool is_the_same = known && known->record.domain_id == domain_id_of(domain.get());
+  if (!resumed && is_the_same) set_held(id, true);  // it stands still yet
   return resumed;
 }
 
@@ -510,7 +520,7 @@ Result<> Libvirt::resume_domain(const std::string& id, virDomainPtr domain) {
     if (last || std::chrono::steady_clock::now() > deadline) return error;
     const auto transfer = transfer_of_state(domain);
     last = !transfer || *transfer != Transfer::under_way;
-    std::this_thread::sleep_for(10ms);
+    if (!last) std::this_thread::sleep_for(10ms);
   }
 }
 

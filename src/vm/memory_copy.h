@@ -25,7 +25,7 @@ Result<> verify_memory(const Fd& from, std::uint64_t bytes, const std::vector<st
 
 /// Copies such RAM into a file whose data is gone then. All of it is read and
 /// compared before the first byte is written (a tenth of the time of the copy, whose costs are fresh pages), so that
-/// damage is known at once; and again as it is copied. Errors: corrupt, besides.
+/// damage is known at once; and again as it is copied. Errors: no_space, besides.
 Result<> copy_verified_memory(const Fd& from, const Fd& to, std::uint64_t bytes,
                               const std::vector<std::uint32_t>& expected, const std::atomic<bool>& cancelled);
 

@@ -21,7 +21,7 @@ BOOST_DESCRIBE_STRUCT(Compatibility, (), (qemu_version, machine_type, accelerato
 
 namespace {
 
-constexpr int stamp_version = 1;
+constexpr int stamp_version = 2;
 constexpr std::size_t stamp_bytes_max = 8 * MiB;  // 1 TiB of RAM
 constexpr std::size_t state_bytes_max = 256 * MiB;
 
@@ -166,7 +166,7 @@ Result<> fill_memory(const MemoryImage& image, const Path& to, const std::atomic
 
 Result<> verify_memory(const MemoryImage& image, const std::atomic<bool>& cancelled) {
   TRY_LET(const Fd from, open_file(image.ram(), O_RDONLY));
-  return vm::verify_memory(from, image.stamp.machine.memory_bytes, image.ram_checksums, cancelled);
+  return verify_memory(from, image.stamp.machine.memory_bytes, image.ram_checksums, cancelled);
 }
 
 Result<> copy_memory_file(const Path& from, const Path& to, const std::atomic<bool>& cancelled) {
@@ -181,6 +181,8 @@ Result<> consume_memory_image(const Path& directory) {
   TRY(remove_tree(consumed_place(directory)));
   return rename_durably(directory, consumed_place(directory));
 }
+
+Result<> restore_consumed_image(const Path& directory) { return rename_durably(consumed_place(directory), directory); }
 
 Result<> remove_memory_remnants(const Path& directory) {
   for (const Path& each : entries_of(directory.parent_path()))

@@ -63,6 +63,8 @@ Result<> copy_memory_file(const Path& from, const Path& to, const std::atomic<bo
 /// The image at `directory` is there no more, and durably so; its bytes go with remove_memory_remnants(). Errors: as
 /// system_error.
 Result<> consume_memory_image(const Path& directory);
+/// Takes that back: nobody went on from it. Errors: as system_error.
+Result<> restore_consumed_image(const Path& directory);
 /// Removes what consume_memory_image() or a crash left at `directory`, but not an image that is whole. Nobody may be
 /// writing one.
 Result<> remove_memory_remnants(const Path& directory);

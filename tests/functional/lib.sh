@@ -14,7 +14,7 @@ take_template() { cp -a --sparse=always "$SPRITE_TEST_WORK/templates" "$XDG_DATA
 memory_dir=/dev/shm/${XDG_RUNTIME_DIR##*/}
 mkdir -m 700 "$memory_dir"
 # Machines go on from a template, as they do after `sprite image build`, and none waits in advance. TEMPLATES=none: machines
-# boot. TEMPLATES=own: the test makes its template, and machines wait, as they do for users.
+# boot. TEMPLATES=own: the test takes or makes its template, and machines wait, as they do for users.
 : "${TEMPLATES:=shared}"
 case $TEMPLATES in
   shared) templates='4GiB\npool: 0' ;;

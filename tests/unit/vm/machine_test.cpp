@@ -1,6 +1,7 @@
 /// Real machines on a real QEMU: what libvirt.h promises, from start to the crash of everything.
 #include <doctest/doctest.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -364,15 +365,20 @@ TEST_CASE("a machine that is killed while it takes a state says nothing of the s
   const MachineSpec spec = rig.spec(14);
   const Path state = rig.directory() / "endless-state";
   REQUIRE(::mkfifo(state.c_str(), 0600) == 0);
-  auto writer = open_file(state, O_RDWR);
-  REQUIRE(writer);
-  REQUIRE(write_all(writer->get(), as_bytes("QEVM")));  // a beginning that QEMU would go on with
   REQUIRE_OK(hypervisor->start_waiting(spec));
-  auto loading = std::async(std::launch::async, [&] { return hypervisor->load(spec.id, state); });
-  std::this_thread::sleep_for(500ms);
+  std::future<Result<>> loading;
+  Fd writer = *open_file(state, O_RDWR);               // closed before loading is waited for, whatever fails
+  REQUIRE(write_all(writer.get(), as_bytes("QEVM")));  // a beginning that QEMU would go on with
+  loading = std::async(std::launch::async, [&] { return hypervisor->load(spec.id, state); });
+  const auto is_read = [&] {
+    int left = 0;
+    return ::ioctl(writer.get(), FIONREAD, &left) == 0 && left == 0;
+  };
+  REQUIRE(eventually(is_read));
   REQUIRE(::kill(process_of(spec), SIGKILL) == 0);
-  std::this_thread::sleep_for(500ms);
-  *writer = Fd();
+  REQUIRE(eventually([&] { return *hypervisor->state(spec.id) == State::absent; }));
+  REQUIRE(loading.wait_for(0s) == std::future_status::timeout);
+  writer = Fd();
   const auto loaded = loading.get();
   REQUIRE_FALSE(loaded);
   CHECK_MESSAGE(loaded.error().kind == Error::Kind::unavailable, to_text(loaded.error()));

@@ -138,9 +138,9 @@ TEST_CASE("a damaged memory image is refused, with what is wrong") {
   }
   SUBCASE("stamp: of a later version") {
     std::string text = bytes_of(place.image() / "stamp");
-    text.replace(text.find("\"version\":1"), 11, "\"version\":2");
+    text.replace(text.find("\"version\":2"), 11, "\"version\":3");
     REQUIRE(write_file_atomically(place.image() / "stamp", text));
-    expected = "version 2";
+    expected = "version 3";
   }
   const auto image = open_memory_image(place.image());
   const auto filled = image ? fill_memory(**image, place.filled(), go_on) : Result<>(image.error());
