@@ -90,7 +90,7 @@ complete -c sprite -n '__fish_seen_subcommand_from exec' -s d -l dir -r -d 'Wher
 complete -c sprite -n '__fish_seen_subcommand_from exec' -s e -l env -r -d 'Variables, separated by commas; may be repeated'
 complete -c sprite -n '__fish_seen_subcommand_from exec' -s t -l tty -d 'Give it a terminal'
 complete -c sprite -n '__fish_seen_subcommand_from exec' -l file -r -d 'Copy a file of ours there first; may be repeated'
-complete -c sprite -n '__fish_seen_subcommand_from exec' -l detachable -d 'Let it go on when the connection ends'
+complete -c sprite -n '__fish_seen_subcommand_from exec' -l detachable -d 'Let it go on when the connection ends, or this terminal closes (SIGHUP)'
 complete -c sprite -n '__fish_seen_subcommand_from exec' -l id -r -d 'Join this session instead'
 complete -c sprite -n '__fish_seen_subcommand_from exec' -l http-post -d 'Use a plain POST instead of a WebSocket'
 complete -c sprite -n '__fish_seen_subcommand_from sessions; and __fish_seen_subcommand_from kill' -l signal -r -d 'The first signal to send; SIGTERM if left out'

@@ -135,7 +135,8 @@ Action exec(Syntax& syntax) {
   syntax.option("-e,--env", "NAME=VALUE", options->environment, "Variables, separated by commas; may be repeated");
   syntax.flag("-t,--tty", options->tty, "Give it a terminal");
   syntax.option("--file", "SOURCE:DEST", options->files, "Copy a file of ours there first; may be repeated");
-  syntax.flag("--detachable", options->detachable, "Let it go on when the connection ends");
+  syntax.flag("--detachable", options->detachable,
+              "Let it go on when the connection ends, or this terminal closes (SIGHUP)");
   syntax.option("--id", "SESSION", options->session_id, "Join this session instead");
   syntax.flag("--http-post", options->by_post, "Use a plain POST instead of a WebSocket");
   syntax.hidden_flag("--no-port-forward", options->no_port_forward);

@@ -248,7 +248,8 @@ class ExecConnection {
         continue;
       }
       interrupts += signal == SIGINT;
-      const bool leaves = tty_ || interrupts == interrupts_to_give_up;
+      const bool goes_on_without_us = request_.detachable || !request_.session_id.empty();
+      const bool leaves = tty_ || interrupts == interrupts_to_give_up || (signal == SIGHUP && goes_on_without_us);
       if (leaves) {  // nobody listens any more; the threads of our streams may be stuck
         raw_.reset();
         ::_exit(128 + signal);
