@@ -52,8 +52,8 @@ class Report {
   Fd pipe_;
 };
 
-/// No core dumps (they would hold guests' secrets), all the descriptors we may have, no death by a closed connection;
-/// not a heap for each thread, of which every one keeps what it once needed, and large buffers outside of heaps.
+/// No core dumps (they would hold guests' secrets), all the descriptors we may have, no death by a closed connection,
+/// and not a heap for each thread, of which every one keeps what it once needed.
 void prepare_process() {
   const rlimit none{0, 0};
   ::setrlimit(RLIMIT_CORE, &none);
@@ -64,7 +64,6 @@ void prepare_process() {
   }
   ::signal(SIGPIPE, SIG_IGN);
   ::mallopt(M_ARENA_MAX, 2);
-  ::mallopt(M_MMAP_THRESHOLD, static_cast<int>(256 * KiB));
   ::umask(077);
 }
 
