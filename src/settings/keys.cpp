@@ -203,7 +203,7 @@ std::optional<std::string> process_environment(const std::string& name) {
 
 std::span<const Key> keys() { return table; }
 
-Result<const Key*> find_key(std::string_view name) {
+Result<const Key*> find_key(std::string_view name, std::string_view else_try) {
   const auto found = std::ranges::find(table, name, &Key::name);
   if (found != table.end()) return &*found;
   std::vector<std::string> names;
@@ -211,7 +211,7 @@ Result<const Key*> find_key(std::string_view name) {
   const auto near = nearest(name, names);
   return Error{Error::Kind::not_found,
                "there is no setting '" + std::string(name) + "'",
-               near ? "did you mean '" + *near + "'?" : "run `sprite config show` to see all settings",
+               near ? "did you mean '" + *near + "'?" : std::string(else_try),
                {}};
 }
 

@@ -58,11 +58,10 @@ class Reader {
       if (value.IsNull()) return {};
       return wrong(key, "'" + name + "' is a section: its settings go on indented lines below it");
     }
-    const auto known = find_key(name);
+    const auto known = find_key(name, "take that line out");
     if (!known) {
       Error unknown = known.error();
       unknown.kind = Error::Kind::invalid;
-      if (!unknown.hint.starts_with("did you mean")) unknown.hint = "take that line out";
       return std::move(unknown).within("the settings in " + place(key.Mark().line + 1) + " cannot be used");
     }
     const std::string allowed = "'" + name + "' must be " + std::string((*known)->allowed);

@@ -50,8 +50,9 @@ struct Key {
 };
 
 std::span<const Key> keys();
-/// The key of that name. Errors: not_found (with the nearest name as hint).
-Result<const Key*> find_key(std::string_view name);
+/// The key of that name. Errors: not_found (with the nearest name as hint, or `else_try`).
+Result<const Key*> find_key(std::string_view name,
+                            std::string_view else_try = "run `sprite config show` to see all settings");
 /// The environment variable that overrides a key: SPRITE_ and the name in capitals, '.' as '_'.
 std::string variable_of(const Key& key);
 

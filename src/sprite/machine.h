@@ -229,7 +229,6 @@ class Machine {
   asio::awaitable<Result<>> blank_lives();
   asio::awaitable<Result<Woken>> go_on_with_loaded(bool is_kept);
   asio::awaitable<Result<>> let_run();
-  void remove_remnants_behind();
   asio::awaitable<Result<>> connect_agent(std::chrono::milliseconds limit);
   asio::awaitable<Result<>> go_on_from(Blank blank, DiskOf disk, Path state);
   asio::awaitable<Result<>> exchange_scratch();

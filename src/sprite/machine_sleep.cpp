@@ -424,9 +424,8 @@ asio::awaitable<Result<Woken>> Machine::wake(std::optional<Blank> blank) {
   if (loaded) co_return co_await go_on_with_loaded(loaded->is_kept);
   (void)co_await cut_power();  // the first failure is the one to tell
   if (loaded.error().kind != Error::Kind::corrupt) co_return std::move(loaded).error();
-  auto forget = [directory = memory_directory()] { return vm::consume_memory_image(directory); };
+  auto forget = [this] { return forget_memory(); };
   CO_TRY(co_await on_pool(host_.pool(), forget));
-  remove_remnants_behind();
   co_return refused(loaded.error());
 }
 
@@ -449,7 +448,8 @@ asio::awaitable<Result<Woken>> Machine::go_on_with_loaded(bool is_kept) {
   auto gone_on = co_await let_run();
   const bool runs = gone_on.has_value();
   if (runs) {
-    remove_remnants_behind();
+    auto remove_used = [directory = memory_directory()] { (void)vm::remove_memory_remnants(directory); };
+    asio::post(host_.pool(), remove_used);  // else the next start of the daemon does
     gone_on = co_await greet();
   }
   if (gone_on) {
@@ -468,11 +468,6 @@ asio::awaitable<Result<Woken>> Machine::go_on_with_loaded(bool is_kept) {
     co_return std::move(gone_on).error();
   }
   co_return Woken{Woken::From::refused, "its machine ended as it woke: " + gone_on.error().what};
-}
-
-/// A crash leaves it to the next start of the daemon.
-void Machine::remove_remnants_behind() {
-  asio::post(host_.pool(), [directory = memory_directory()] { (void)vm::remove_memory_remnants(directory); });
 }
 
 }  // namespace sprite

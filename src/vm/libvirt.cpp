@@ -462,14 +462,6 @@ Result<> Libvirt::load(const std::string& id, const Path& state) {
   return {};
 }
 
-/// Whether the words of a QEMU that ended are of the state that it was given: one that is told to end says so, too, and
-/// one that is killed says nothing.
-bool refuses_state(const std::vector<std::string>& words) {
-  return std::ranges::any_of(words, [](const std::string& line) {
-    return line.find(": warning: ") == std::string::npos && line.find("terminating on signal") == std::string::npos;
-  });
-}
-
 /// Waits until QEMU has sent or taken a state. One that it cannot take ends it.
 Result<> Libvirt::await_transfer(const std::string& id, virDomainPtr domain) {
   const auto deadline = std::chrono::steady_clock::now() + 20s;
@@ -478,7 +470,7 @@ Result<> Libvirt::await_transfer(const std::string& id, virDomainPtr domain) {
     const auto known = machine(id);
     if (!transfer || *transfer == Transfer::failed || !known || known->ended) {
       auto words = logs_.last_words_of(domain_id_of(domain));
-      if (refuses_state(words) || (transfer && *transfer == Transfer::failed))
+      if (tell_of_error(words) || (transfer && *transfer == Transfer::failed))
         return Error{Error::Kind::corrupt, "QEMU gave up", {}, std::move(words)};
       const bool ended = !known || known->ended || !process_lives(known->record.runtime_directory);
       if (!transfer) words.push_back(transfer.error().what);

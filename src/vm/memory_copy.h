@@ -23,9 +23,9 @@ Result<CopiedMemory> copy_memory(const Fd& from, const Fd& to, std::uint64_t byt
 Result<> verify_memory(const Fd& from, std::uint64_t bytes, const std::vector<std::uint32_t>& expected,
                        const std::atomic<bool>& cancelled);
 
-/// Copies such RAM into a file whose data is gone then. All of it is read and
-/// compared before the first byte is written (a tenth of the time of the copy, whose costs are fresh pages), so that
-/// damage is known at once; and again as it is copied. Errors: no_space, besides.
+/// Copies such RAM into a file whose data is gone then. All of it is read and compared before the first byte is written
+/// (a tenth of the time of the copy, whose costs are fresh pages), so that damage is known at once; and again as it is
+/// copied. Errors: no_space, besides.
 Result<> copy_verified_memory(const Fd& from, const Fd& to, std::uint64_t bytes,
                               const std::vector<std::uint32_t>& expected, const std::atomic<bool>& cancelled);
 

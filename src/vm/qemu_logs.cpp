@@ -27,6 +27,12 @@ std::vector<std::string> last_words(const Path& log_directory, const std::string
   return words;
 }
 
+bool tell_of_error(const std::vector<std::string>& words) {
+  return std::ranges::any_of(words, [](const std::string& line) {
+    return line.find(": warning: ") == std::string::npos && line.find("terminating on signal") == std::string::npos;
+  });
+}
+
 Path QemuLogs::file_of(const std::string& domain_id) const { return directory_ / (domain_name(domain_id) + ".log"); }
 
 std::vector<std::string> QemuLogs::last_words_of(const std::string& domain_id) const {

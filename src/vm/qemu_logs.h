@@ -12,6 +12,9 @@ namespace sprite::vm {
 /// The end of what the QEMU of that domain wrote, for a person: its last lines, or nothing.
 std::vector<std::string> last_words(const Path& log_directory, const std::string& domain);
 
+/// Whether such words tell of an error: a QEMU that is told to end says so, too, and one that is killed says nothing.
+bool tell_of_error(const std::vector<std::string>& words);
+
 /// The last words are in the reason that is told of an end, so a file goes with its domain; unless libvirt is the
 /// system's, whose files are not ours. For any thread.
 class QemuLogs {
