@@ -438,7 +438,7 @@ Result<> Libvirt::check_held(const std::string& id, virDomainPtr domain) {
   const std::lock_guard nobody_pauses(resuming_);
   const auto known = machine(id);
   if (!known || known->held) return {};
-  if (virDomainResume(domain) != 0) return libvirt_error("cannot resume machine '" + id + "'");
+  TRY(resume_domain(id, domain));
   return Error{Error::Kind::busy, "it was resumed meanwhile", {}, {}};
 }
 
@@ -503,12 +503,15 @@ Result<> Libvirt::resume(const std::string& id) {
   return resumed;
 }
 
-/// While QEMU still sends a state, for somebody who gave up, it lets nothing run.
+/// While QEMU still sends a state, for somebody who gave up, it lets nothing run. Two may resume at once: the save that
+/// came to its end, and whoever wants the machine to go on.
 Result<> Libvirt::resume_domain(const std::string& id, virDomainPtr domain) {
   const auto deadline = std::chrono::steady_clock::now() + 5s;
   for (bool last = false;;) {
     if (virDomainResume(domain) == 0) return {};
     Error error = libvirt_error("cannot resume machine '" + id + "'");
+    int state = 0;
+    if (virDomainGetState(domain, &state, nullptr, 0) == 0 && state == VIR_DOMAIN_RUNNING) return {};
     if (last || std::chrono::steady_clock::now() > deadline) return error;
     const auto transfer = transfer_of_state(domain);
     last = !transfer || *transfer != Transfer::under_way;

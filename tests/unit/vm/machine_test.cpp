@@ -281,6 +281,22 @@ TEST_CASE("libvirt's clearing away of a machine takes nothing from the next one 
   CHECK(eventually([&] { return is_gone(spec); }));
 }
 
+TEST_CASE("many may resume a machine at once") {
+  const DiskServer disk(Rig::instance().directory());
+  Hypervisor* const hypervisor = Rig::instance().open();
+  const MachineSpec spec = Rig::instance().spec(15);
+  REQUIRE_OK(hypervisor->start(spec));
+  for (int round = 0; round < 5; ++round) {
+    REQUIRE_OK(hypervisor->pause(spec.id));
+    std::vector<std::future<Result<>>> resumed;
+    for (int i = 0; i < 6; ++i)
+      resumed.push_back(std::async(std::launch::async, [&] { return hypervisor->resume(spec.id); }));
+    for (auto& each : resumed) REQUIRE_OK(each.get());
+    CHECK(*hypervisor->state(spec.id) == State::running);
+  }
+  REQUIRE_OK(hypervisor->destroy(spec.id));
+}
+
 TEST_CASE("a saved machine may just go on, and be saved again") {
   const DiskServer disk(Rig::instance().directory());
   Hypervisor* const hypervisor = Rig::instance().open();
