@@ -45,6 +45,13 @@ Path consumed_place(const Path& directory) { return directory.string() + ".used"
 
 Error corrupt(std::string what) { return Error{Error::Kind::corrupt, std::move(what), {}, {}}; }
 
+/// Of kind invalid if what is there is no stamp.
+Result<std::string> read_stamp(const Path& directory) {
+  const Path path = directory / "stamp";
+  TRY_LET(const Fd file, open_regular_file(path));
+  return read_file(file, path, stamp_bytes_max);
+}
+
 Result<StampFile> parse_stamp(std::string_view text) {
   try {
     const boost::json::value value = boost::json::parse(text);
@@ -129,7 +136,8 @@ std::string difference(const MemoryStamp& was, const MemoryStamp& is) {
 }
 
 Result<std::optional<MemoryImage>> open_memory_image(const Path& directory) {
-  auto text = read_file(directory / "stamp", stamp_bytes_max);
+  auto text = read_stamp(directory);
+  if (!text && text.error().kind == Error::Kind::invalid) return corrupt(text.error().what);
   if (!text && text.error().kind == Error::Kind::not_found && ::access(directory.c_str(), F_OK) != 0)
     return std::optional<MemoryImage>();
   if (!text && text.error().kind == Error::Kind::not_found) return corrupt("it has no stamp");
@@ -229,7 +237,7 @@ Result<> MemoryImageWriter::finish(const MemoryStamp& stamp) {
 }
 
 Result<> MemoryImageWriter::link(const MemoryImage& image, std::string disk) {
-  TRY_LET(const std::string text, read_file(image.directory / "stamp", stamp_bytes_max));
+  TRY_LET(const std::string text, read_stamp(image.directory));
   TRY_LET(StampFile file, parse_stamp(text));
   file.disk = std::move(disk);
   file.is_kept = true;

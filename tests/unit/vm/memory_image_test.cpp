@@ -2,6 +2,7 @@
 #include "vm/memory_image.h"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -131,6 +132,11 @@ TEST_CASE("a damaged memory image is refused, with what is wrong") {
   SUBCASE("stamp: absent") {
     std::filesystem::remove(place.image() / "stamp");
     expected = "no stamp";
+  }
+  SUBCASE("stamp: no file, which would let its reader wait") {
+    std::filesystem::remove(place.image() / "stamp");
+    REQUIRE(::mkfifo((place.image() / "stamp").c_str(), 0600) == 0);
+    expected = "is not a regular file";
   }
   SUBCASE("stamp: truncated") {
     std::filesystem::resize_file(place.image() / "stamp", 40);
