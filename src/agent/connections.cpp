@@ -143,10 +143,10 @@ std::vector<Fd> network_namespaces() {
   for (const Path& process : entries_of("/proc")) {
     const std::string name = process.filename();
     if (!std::isdigit(static_cast<unsigned char>(name.front()))) continue;
-    auto space = open_file(process / "ns/net", O_RDONLY);
+    const Path link = process / "ns/net";
     struct stat info {};
-    if (!space || ::fstat(space->get(), &info) != 0 || !known.insert(info.st_ino).second) continue;
-    found.push_back(*std::move(space));
+    if (::stat(link.c_str(), &info) != 0 || !known.insert(info.st_ino).second) continue;
+    if (auto space = open_file(link, O_RDONLY)) found.push_back(*std::move(space));
   }
   return found;
 }

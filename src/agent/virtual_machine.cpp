@@ -266,20 +266,22 @@ asio::awaitable<Result<>> VirtualMachine::configure(wire::Configure configuratio
   while (status().container == "starting" && std::chrono::steady_clock::now() < deadline)
     co_await pause_for(executor_, std::chrono::milliseconds(5));
   CO_TRY_LET(const auto spawner, co_await this->spawner());
-  if (configuration.drop_connections) co_await drop_connections();
+  std::future<Result<std::size_t>> dropping;  // beside the rest, by another processor if there is one
+  if (configuration.drop_connections) dropping = std::async(std::launch::async, end_connections_to_the_outside);
   show_checkpoints(configuration.checkpoints);
   configuration_ = std::move(configuration);
   auto identified = co_await identify(spawner);
+  if (dropping.valid()) co_await end_dropping(std::move(dropping));
   if (!identified) configuration_.reset();
   co_return identified;
 }
 
-/// While programs still stand still. One that is left ends when its next packet comes where nobody knows it.
-asio::awaitable<void> VirtualMachine::drop_connections() {
-  auto end = [] { return end_connections_to_the_outside(); };
-  const auto ended = co_await blocking(end);
-  if (!ended) co_return log::warning("ignoring: {}", log::one_line(ended.error()));
-  log::info("{} network connections of programs are dropped", *ended);
+/// While programs still stand still. A connection that is left ends when its next packet comes where nobody knows it.
+asio::awaitable<void> VirtualMachine::end_dropping(std::future<Result<std::size_t>> dropping) {
+  auto wait = [&dropping] { return dropping.get(); };
+  const auto dropped = co_await blocking(wait);
+  if (!dropped) co_return log::warning("ignoring: {}", log::one_line(dropped.error()));
+  log::info("{} network connections of programs are dropped", *dropped);
 }
 
 asio::awaitable<Result<>> VirtualMachine::identify(std::shared_ptr<SpawnerClient> spawner) {

@@ -7,6 +7,7 @@
 /// (mount, crun) runs on one worker thread and posts back.
 #include <boost/asio/thread_pool.hpp>
 #include <chrono>
+#include <future>
 
 #include "agent/checkpoint_folder.h"
 #include "agent/container.h"
@@ -51,7 +52,7 @@ class VirtualMachine final : public Machine {
   auto blocking(F work) -> asio::awaitable<decltype(work())>;
   asio::awaitable<Result<>> end_container();
   asio::awaitable<void> end_release();
-  asio::awaitable<void> drop_connections();
+  asio::awaitable<void> end_dropping(std::future<Result<std::size_t>> dropping);
   asio::awaitable<Result<>> identify(std::shared_ptr<SpawnerClient> spawner);
   asio::awaitable<void> make_host_keys(std::shared_ptr<SpawnerClient> spawner);
   Result<> set_held(bool held);
