@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <thread>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -31,6 +32,27 @@ void add_terminal_variables(std::vector<std::string>& environment) {
   }
 }
 
+/// It may take a moment until the daemon knows that a machine has ended.
+void explain_loss(Context& context, const std::string& sprite, Error& error) {
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    if (attempt > 0) std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    const auto api = context.api();
+    const auto answer = api ? (*api)->fetch({"GET", sprite_path(sprite)}) : api.error();
+    if (!answer) return;
+    if (answer->status == 404) {
+      error.because = {"it was destroyed"};
+      error.hint.clear();
+      return;
+    }
+    const auto now = wire::from_json<wire::Sprite>(answer->body);
+    if (now && now->status == "cold") {
+      error.because = {now->detail.empty() ? "it was stopped" : "it is cold: " + now->detail};
+      error.hint = "sprite start " + sprite;
+      return;
+    }
+  }
+}
+
 ExecStreams our_streams(Context& context, const std::string& sprite) {
   ExecStreams streams;
   streams.input_is_terminal = context.terminal.input_is_terminal();
@@ -42,6 +64,7 @@ ExecStreams our_streams(Context& context, const std::string& sprite) {
     if (!now) return;  // what the command itself meets is said
     if (const auto warning = memory_warning(*now, begin)) context.terminal.note(*warning);
   };
+  streams.lost = [&context, sprite](Error& error) { explain_loss(context, sprite, error); };
   return streams;
 }
 

@@ -32,6 +32,8 @@ constexpr int interrupts_to_give_up = 3;
 constexpr std::chrono::seconds end_of_file_interval{1};
 constexpr std::chrono::milliseconds patience_with_connecting{300}, longest_without_wake{100}, patience_with_dying{1000};
 
+std::string loss_of(const std::string& sprite) { return "the connection to sprite '" + sprite + "' was lost"; }
+
 class ExecConnection {
  public:
   ExecConnection(const ExecRequest& request, const ExecStreams& streams, std::unique_ptr<BlockingInput> input)
@@ -120,8 +122,9 @@ class ExecConnection {
     if (reader_gone_) return finish(128 + SIGPIPE);
     finished_ = true;
     if (outcome_.detached) return;
-    error_ = std::move(cause).within("the connection to sprite '" + request_.sprite + "' was lost");
+    error_ = std::move(cause).within(loss_of(request_.sprite));
     if (!outcome_.session_id.empty()) error_->hint = "sprite -s " + request_.sprite + " attach " + outcome_.session_id;
+    if (streams_.lost) streams_.lost(*error_);
   }
 
   /// A close without an exit message: with a terminal the close code tells a little.
@@ -349,7 +352,9 @@ Result<int> run_exec_by_post(const Client& client, const ExecRequest& request, c
   };
   TRY(client.stream(std::move(post), take));
   if (status) return *status;
-  return Error{Error::Kind::unavailable, "the connection to sprite '" + request.sprite + "' was lost", "", {}};
+  Error lost(Error::Kind::unavailable, loss_of(request.sprite));
+  if (streams.lost) streams.lost(lost);
+  return lost;
 }
 
 }  // namespace sprite::cli

@@ -36,6 +36,8 @@ struct ExecStreams {
   std::function<void(bool)> waiting{};
   /// Called once when connecting took longer than it does to a sprite that runs: it may have woken.
   std::function<void()> took_long{};
+  /// Called with the error of a connection that was lost, to say in it what became of the sprite.
+  std::function<void(Error&)> lost{};
 };
 
 struct ExecOutcome {
