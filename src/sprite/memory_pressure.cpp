@@ -68,6 +68,10 @@ std::chrono::milliseconds next_look(const FreeMemory& free) {
   return std::clamp(lasts, soonest_look, latest_look);
 }
 
+bool is_scarce(const std::string& meminfo) {
+  return line_of(meminfo, "MemAvailable:") < line_of(meminfo, "MemTotal:") / 4;
+}
+
 StallWatch::StallWatch(const boost::asio::any_io_executor& executor, std::function<void()> stalled) {
   auto file = open_file("/proc/pressure/memory", O_RDWR | O_NONBLOCK);
   if (!file) return;
@@ -91,7 +95,8 @@ void StallWatch::wait(const std::shared_ptr<Descriptor>& trigger, std::function<
   auto happened = [weak = std::weak_ptr(trigger), stalled](boost::system::error_code failed) {
     const auto still = weak.lock();
     if (failed || !still) return;
-    stalled();
+    const auto host = read_file("/proc/meminfo", 64 * KiB);
+    if (!host || is_scarce(*host)) stalled();
     wait(still, stalled);
   };
   trigger->async_wait(Descriptor::wait_error, std::move(happened));

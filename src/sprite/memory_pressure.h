@@ -41,8 +41,13 @@ std::string describe_shortage(const FreeMemory& free, const Path& memory_dir);
 /// When to look again: before anything could have taken what is free.
 std::chrono::milliseconds next_look(const FreeMemory& free);
 
-/// Tells when the host's programs wait for memory (PSI): more than 150 ms in 2 s. Silent where the kernel has no such
-/// thing.
+/// Whether programs may be waiting for lack of memory: less than a quarter of what `meminfo` (the text of
+/// /proc/meminfo) says there is can be had without swapping. The kernel counts waits for other reasons, too, such as
+/// compaction.
+bool is_scarce(const std::string& meminfo);
+
+/// Tells when the host's programs wait for memory (PSI), more than 150 ms in 2 s, while it is scarce. Silent where the
+/// kernel has no such thing.
 class StallWatch {
  public:
   /// `stalled` is called on the executor.

@@ -46,6 +46,11 @@ TEST_CASE("a machine goes on when there is room for all, or twice the reserve") 
   CHECK(may_go_on({512 * MiB, GiB, true}, GiB, GiB, reserve));
 }
 
+TEST_CASE("who waits while memory is plenty does not wait for lack of it") {
+  CHECK(is_scarce("MemTotal:       8000 kB\nMemFree:  10 kB\nMemAvailable:    1999 kB\nSwapFree:  9000 kB\n"));
+  CHECK_FALSE(is_scarce("MemTotal:       8000 kB\nMemFree:  10 kB\nMemAvailable:    2000 kB\nSwapFree:  0 kB\n"));
+}
+
 TEST_CASE("the less is left, the sooner is the next look") {
   CHECK(next_look({0, GiB, true}) == std::chrono::milliseconds(25));
   CHECK(next_look({GiB, 100 * GiB, true}) == std::chrono::milliseconds(250));
