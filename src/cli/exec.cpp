@@ -12,6 +12,7 @@
 #include "cli/exec_client.h"
 #include "cli/outlook.h"
 #include "cli/resources.h"
+#include "wire/json.h"
 
 namespace sprite::cli {
 namespace {
@@ -46,7 +47,7 @@ void explain_loss(Context& context, const std::string& sprite, Error& error) {
     }
     const auto now = wire::from_json<wire::Sprite>(answer->body);
     if (now && now->status == "cold") {
-      error.because = {now->detail.empty() ? "it was stopped" : "it is cold: " + now->detail};
+      error.because = {now->detail.empty() ? std::string("it was stopped") : "it is cold: " + now->detail};
       error.hint = "sprite start " + sprite;
       return;
     }
