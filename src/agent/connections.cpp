@@ -145,8 +145,11 @@ std::vector<Fd> network_namespaces() {
     if (!std::isdigit(static_cast<unsigned char>(name.front()))) continue;
     const Path link = process / "ns/net";
     struct stat info {};
-    if (::stat(link.c_str(), &info) != 0 || !known.insert(info.st_ino).second) continue;
-    if (auto space = open_file(link, O_RDONLY)) found.push_back(*std::move(space));
+    if (::stat(link.c_str(), &info) != 0 || known.contains(info.st_ino)) continue;
+    auto space = open_file(link, O_RDONLY);
+    if (!space) continue;
+    known.insert(info.st_ino);
+    found.push_back(*std::move(space));
   }
   return found;
 }

@@ -4,7 +4,8 @@
 /// States of the container: starting, running, failed (the disk cannot be mounted, or crun fails again and again; tried
 /// anew every 5 s). From running it goes to starting when its spawner is gone, and stays there between release_disk()
 /// and take_disk(). Once stop() has been called it stays ended. State lives on the executor's one thread; what blocks
-/// (mount, crun) runs on one worker thread and posts back.
+/// (mount, crun) runs on one worker thread and posts back; a clone's connections are ended by a thread of their own
+/// meanwhile.
 #include <boost/asio/thread_pool.hpp>
 #include <chrono>
 #include <future>

@@ -40,7 +40,7 @@ Result<Fd> open_file(const Path& path, int flags, mode_t mode) {
 Result<Fd> open_regular_file(const Path& path) {
   const auto refused = [&] { return Error{Error::Kind::invalid, quoted(path) + " is not a regular file", "", {}}; };
   Fd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  if (!fd && errno == ELOOP) return refused();
+  if (!fd && (errno == ELOOP || errno == ENXIO)) return refused();  // a symbolic link, a socket
   if (!fd) return system_error("cannot open " + quoted(path));
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return system_error("cannot look at " + quoted(path));

@@ -17,6 +17,8 @@
 namespace sprite::cli {
 namespace {
 
+constexpr std::chrono::milliseconds patience_with_ending{2000}, between_looks{100};
+
 struct Options {
   std::string directory, session_id;
   std::vector<std::string> environment, files, command;
@@ -33,24 +35,24 @@ void add_terminal_variables(std::vector<std::string>& environment) {
   }
 }
 
-/// It may take a moment until the daemon knows that a machine has ended.
+/// A machine that has ended takes its connections with it before what is left of it is cleared away: until then its
+/// sprite runs.
 void explain_loss(Context& context, const std::string& sprite, Error& error) {
-  for (int attempt = 0; attempt < 3; ++attempt) {
-    if (attempt > 0) std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  const auto deadline = std::chrono::steady_clock::now() + patience_with_ending;
+  for (;; std::this_thread::sleep_for(between_looks)) {
     const auto api = context.api();
     const auto answer = api ? (*api)->fetch({"GET", sprite_path(sprite)}) : api.error();
     if (!answer) return;
-    if (answer->status == 404) {
-      error.because = {"it was destroyed"};
-      error.hint.clear();
-      return;
+    std::string fate = "the sprite was destroyed";
+    if (answer->status != 404) {
+      const auto now = wire::from_json<wire::Sprite>(answer->body);
+      if (now && now->status == "running" && std::chrono::steady_clock::now() < deadline) continue;
+      if (!now || now->status != "cold") return;
+      fate = now->detail.empty() ? "the sprite was stopped" : "the sprite is cold: " + now->detail;
     }
-    const auto now = wire::from_json<wire::Sprite>(answer->body);
-    if (now && now->status == "cold") {
-      error.because = {now->detail.empty() ? std::string("it was stopped") : "it is cold: " + now->detail};
-      error.hint = "sprite start " + sprite;
-      return;
-    }
+    error.because = {std::move(fate)};
+    error.hint.clear();
+    return;
   }
 }
 

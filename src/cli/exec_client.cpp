@@ -34,6 +34,11 @@ constexpr std::chrono::milliseconds patience_with_connecting{300}, longest_witho
 
 std::string loss_of(const std::string& sprite) { return "the connection to sprite '" + sprite + "' was lost"; }
 
+Error explained(const ExecStreams& streams, Error loss) {
+  if (streams.lost) streams.lost(loss);
+  return loss;
+}
+
 class ExecConnection {
  public:
   ExecConnection(const ExecRequest& request, const ExecStreams& streams, std::unique_ptr<BlockingInput> input)
@@ -52,6 +57,8 @@ class ExecConnection {
     if (!error_) return std::move(outcome_);
     return std::move(*error_);
   }
+
+  bool was_lost() const { return lost_; }
 
  private:
   using Socket = std::unique_ptr<http::WebSocket>;
@@ -124,7 +131,7 @@ class ExecConnection {
     if (outcome_.detached) return;
     error_ = std::move(cause).within(loss_of(request_.sprite));
     if (!outcome_.session_id.empty()) error_->hint = "sprite -s " + request_.sprite + " attach " + outcome_.session_id;
-    if (streams_.lost) streams_.lost(*error_);
+    lost_ = true;
   }
 
   /// A close without an exit message: with a terminal the close code tells a little.
@@ -264,7 +271,7 @@ class ExecConnection {
   const ExecRequest& request_;
   const ExecStreams& streams_;
   bool tty_;
-  bool begun_ = false, finished_ = false, reader_gone_ = false;
+  bool begun_ = false, finished_ = false, reader_gone_ = false, lost_ = false;
   ExecOutcome outcome_;
   std::optional<Error> error_;
   asio::io_context loop_{1};
@@ -318,7 +325,12 @@ std::string exec_target(const ExecRequest& request) {
 Result<ExecOutcome> run_exec(const Client& client, const ExecRequest& request, const ExecStreams& streams) {
   ::signal(SIGPIPE, SIG_IGN);  // a closed output is an error of write(), which we pass on
   TRY_LET(auto input, BlockingInput::open(streams.input));
-  return ExecConnection(request, streams, std::move(input)).run(client);
+  std::optional<ExecConnection> connection(std::in_place, request, streams, std::move(input));
+  auto outcome = connection->run(client);
+  const bool lost = connection->was_lost();
+  connection.reset();  // the terminal is as it was, and signals end us
+  if (!lost) return outcome;
+  return explained(streams, std::move(outcome).error());
 }
 
 Result<int> run_exec_by_post(const Client& client, const ExecRequest& request, const ExecStreams& streams) {
@@ -337,24 +349,25 @@ Result<int> run_exec_by_post(const Client& client, const ExecRequest& request, c
   }
   std::optional<int> status;
   const auto begin = std::chrono::steady_clock::now();
-  bool connected = false;
+  bool connected = false, begun = false;
   const auto take = [&](std::string_view chunk) {
     const bool is_first = !std::exchange(connected, true);
     if (is_first && std::chrono::steady_clock::now() - begin > longest_without_wake && streams.took_long)
       streams.took_long();
     const auto frame = wire::parse_exec_frame(chunk);
     if (!frame) return;
+    begun = true;
     if (frame->stream == wire::ExecStream::exit)
       status = wire::exit_status_of(*frame);
     else
       (void)write_all(frame->stream == wire::ExecStream::error ? streams.error : streams.output,
                       as_bytes(frame->payload));
   };
-  TRY(client.stream(std::move(post), take));
+  auto answered = client.stream(std::move(post), take);
   if (status) return *status;
-  Error lost(Error::Kind::unavailable, loss_of(request.sprite));
-  if (streams.lost) streams.lost(lost);
-  return lost;
+  if (!answered && !begun) return std::move(answered).error();
+  if (answered) answered = Error{Error::Kind::unavailable, "the server ended without saying how the program did"};
+  return explained(streams, std::move(answered).error().within(loss_of(request.sprite)));
 }
 
 }  // namespace sprite::cli

@@ -16,6 +16,7 @@ using namespace std::chrono_literals;
 constexpr std::uint64_t near_reserves = 4;              // below so many of them others make room
 constexpr std::uint64_t fastest_bytes_per_s = 4 * GiB;  // that anybody can fill a tmpfs with
 constexpr std::chrono::milliseconds soonest_look = 25ms, latest_look = 1s;
+constexpr std::uint64_t plenty_of_all = 4;                        // one in so many bytes free is plenty
 constexpr std::string_view stall_limits = "some 150000 2000000";  // microseconds; others may set whole 2 s only
 
 /// The value of a line of /proc/meminfo; 0 if there is none.
@@ -69,7 +70,19 @@ std::chrono::milliseconds next_look(const FreeMemory& free) {
 }
 
 bool is_scarce(const std::string& meminfo) {
-  return line_of(meminfo, "MemAvailable:") < line_of(meminfo, "MemTotal:") / 4;
+  return line_of(meminfo, "MemAvailable:") < line_of(meminfo, "MemTotal:") / plenty_of_all;
+}
+
+bool is_limited() {
+  const auto groups = read_file("/proc/self/cgroup", 64 * KiB);
+  const std::size_t at = groups ? groups->find("0::/") : std::string::npos;
+  if (at == std::string::npos) return false;
+  const Path all = "/sys/fs/cgroup";
+  for (Path group = all / groups->substr(at + 4, groups->find('\n', at) - at - 4);; group = group.parent_path()) {
+    for (const char* name : {"memory.max", "memory.high"})
+      if (const auto limit = read_file(group / name, 64); limit && trim(*limit) != "max") return true;
+    if (group == all || !group.has_relative_path()) return false;
+  }
 }
 
 StallWatch::StallWatch(const boost::asio::any_io_executor& executor, std::function<void()> stalled) {
@@ -96,7 +109,7 @@ void StallWatch::wait(const std::shared_ptr<Descriptor>& trigger, std::function<
     const auto still = weak.lock();
     if (failed || !still) return;
     const auto host = read_file("/proc/meminfo", 64 * KiB);
-    if (!host || is_scarce(*host)) stalled();
+    if (!host || is_scarce(*host) || is_limited()) stalled();
     wait(still, stalled);
   };
   trigger->async_wait(Descriptor::wait_error, std::move(happened));

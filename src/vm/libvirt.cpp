@@ -139,7 +139,7 @@ class Libvirt final : public Hypervisor {
   Records records_;
   QemuLogs logs_;
   Locked<Shared> shared_;
-  std::mutex resuming_;   ///< Held while the keeper decides and resumes.
+  std::mutex resuming_;   ///< Held while the keeper, or a save that came too late, decides and resumes.
   std::mutex ending_;     ///< Held while a machine's process is killed and its files are removed.
   std::mutex admitting_;  ///< Held while the room for a machine's memory is looked for and taken.
   int lifecycle_callback_ = -1, shutdown_callback_ = -1;
@@ -515,7 +515,7 @@ Result<> Libvirt::resume_domain(const std::string& id, virDomainPtr domain) {
     if (last || std::chrono::steady_clock::now() > deadline) return error;
     const auto transfer = transfer_of_state(domain);
     last = !transfer || *transfer != Transfer::under_way;
-    if (!last) std::this_thread::sleep_for(10ms);
+    std::this_thread::sleep_for(10ms);
   }
 }
 

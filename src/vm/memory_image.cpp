@@ -45,11 +45,13 @@ Path consumed_place(const Path& directory) { return directory.string() + ".used"
 
 Error corrupt(std::string what) { return Error{Error::Kind::corrupt, std::move(what), {}, {}}; }
 
-/// Of kind invalid if what is there is no stamp.
+/// Errors: corrupt (what is there is no stamp), as system_error.
 Result<std::string> read_stamp(const Path& directory) {
   const Path path = directory / "stamp";
-  TRY_LET(const Fd file, open_regular_file(path));
-  return read_file(file, path, stamp_bytes_max);
+  const auto file = open_regular_file(path);
+  auto text = file ? read_file(*file, path, stamp_bytes_max) : Result<std::string>(file.error());
+  if (!text && text.error().kind == Error::Kind::invalid) return corrupt(text.error().what);
+  return text;
 }
 
 Result<StampFile> parse_stamp(std::string_view text) {
@@ -137,7 +139,6 @@ std::string difference(const MemoryStamp& was, const MemoryStamp& is) {
 
 Result<std::optional<MemoryImage>> open_memory_image(const Path& directory) {
   auto text = read_stamp(directory);
-  if (!text && text.error().kind == Error::Kind::invalid) return corrupt(text.error().what);
   if (!text && text.error().kind == Error::Kind::not_found && ::access(directory.c_str(), F_OK) != 0)
     return std::optional<MemoryImage>();
   if (!text && text.error().kind == Error::Kind::not_found) return corrupt("it has no stamp");

@@ -30,8 +30,9 @@ TEST_CASE("only a regular file is opened as one, and nobody is waited for") {
   REQUIRE(write_file_atomically(folder / "file", "text"));
   std::filesystem::create_symlink("file", folder / "link");
   REQUIRE(::mkfifo((folder / "fifo").c_str(), 0600) == 0);
+  REQUIRE(::mknod((folder / "socket").c_str(), S_IFSOCK | 0600, 0) == 0);
   CHECK(open_regular_file(folder / "file"));
-  for (const Path& other : {folder / "link", folder / "fifo", folder.path()}) {
+  for (const Path& other : {folder / "link", folder / "fifo", folder / "socket", folder.path()}) {
     CAPTURE(other);
     const auto refused = open_regular_file(other);
     REQUIRE_FALSE(refused);

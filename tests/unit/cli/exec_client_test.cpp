@@ -203,11 +203,14 @@ TEST_CASE("a connection lost before the exit is an error that says how to come b
     (void)co_await socket.send_binary(wire::exec_frame(ExecStream::output, "half"));
   }));
   Streams streams;
-  const auto outcome = run_exec(server.client(), command({"x"}), streams.streams());
+  ExecStreams ours = streams.streams();
+  ours.lost = [](Error& error) { error.because = {"the sprite was destroyed"}; };
+  const auto outcome = run_exec(server.client(), command({"x"}), ours);
   streams.collect();
   REQUIRE_FALSE(outcome);
   CHECK(outcome.error().kind == Error::Kind::unavailable);
   CHECK(outcome.error().hint == "sprite -s box attach s7");
+  CHECK(outcome.error().because == std::vector<std::string>{"the sprite was destroyed"});
   CHECK(streams.out == "half");
 }
 
@@ -434,4 +437,26 @@ TEST_CASE("exec over POST passes frames and the status") {
   CHECK(*status == 9);
   CHECK(streams.out == std::string("a\0b", 3));
   CHECK(streams.err == "e");
+}
+
+TEST_CASE("a POST that ends before its program is a lost connection") {
+  http::Router router;
+  router.add("POST", "/v1/sprites/{name}/exec", [](http::Exchange& exchange) -> asio::awaitable<void> {
+    (void)co_await exchange.read_body(MiB);
+    (void)co_await exchange.begin_stream(200, "application/octet-stream");
+    (void)co_await exchange.write_chunk(wire::exec_frame(ExecStream::output, "half"));
+    co_return;  // the connection ends in the middle of the answer
+  });
+  const test::FakeServer server(std::move(router));
+  Streams streams;
+  streams.end_input();
+  ExecStreams ours = streams.streams();
+  int asked = 0;
+  ours.lost = [&](Error& error) { error.hint = std::to_string(++asked); };
+  const auto status = run_exec_by_post(server.client(), command({"x"}), ours);
+  streams.collect();
+  REQUIRE_FALSE(status);
+  CHECK(status.error().what == "the connection to sprite 'box' was lost");
+  CHECK(status.error().hint == "1");
+  CHECK(streams.out == "half");
 }
