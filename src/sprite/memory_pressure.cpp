@@ -25,6 +25,19 @@ std::uint64_t line_of(const std::string& text, std::string_view name) {
   return at == std::string::npos ? 0 : std::strtoull(text.c_str() + at + name.size(), nullptr, 10) * KiB;
 }
 
+/// Whether a control group that this process is in has a limit of its own, of which /proc/meminfo does not know.
+bool is_limited() {
+  const auto groups = read_file("/proc/self/cgroup", 64 * KiB);
+  const std::size_t at = groups ? groups->find("0::/") : std::string::npos;
+  if (at == std::string::npos) return false;
+  const Path all = "/sys/fs/cgroup";
+  for (Path group = all / groups->substr(at + 4, groups->find('\n', at) - at - 4);; group = group.parent_path()) {
+    for (const char* name : {"memory.max", "memory.high"})
+      if (const auto limit = read_file(group / name, 64); limit && trim(*limit) != "max") return true;
+    if (group == all || !group.has_relative_path()) return false;
+  }
+}
+
 }  // namespace
 
 std::uint64_t FreeMemory::for_machines() const {
@@ -71,18 +84,6 @@ std::chrono::milliseconds next_look(const FreeMemory& free) {
 
 bool is_scarce(const std::string& meminfo) {
   return line_of(meminfo, "MemAvailable:") < line_of(meminfo, "MemTotal:") / plenty_of_all;
-}
-
-bool is_limited() {
-  const auto groups = read_file("/proc/self/cgroup", 64 * KiB);
-  const std::size_t at = groups ? groups->find("0::/") : std::string::npos;
-  if (at == std::string::npos) return false;
-  const Path all = "/sys/fs/cgroup";
-  for (Path group = all / groups->substr(at + 4, groups->find('\n', at) - at - 4);; group = group.parent_path()) {
-    for (const char* name : {"memory.max", "memory.high"})
-      if (const auto limit = read_file(group / name, 64); limit && trim(*limit) != "max") return true;
-    if (group == all || !group.has_relative_path()) return false;
-  }
 }
 
 StallWatch::StallWatch(const boost::asio::any_io_executor& executor, std::function<void()> stalled) {

@@ -45,11 +45,9 @@ std::chrono::milliseconds next_look(const FreeMemory& free);
 /// /proc/meminfo) says there is can be had without swapping. The kernel counts waits for other reasons, too, such as
 /// compaction.
 bool is_scarce(const std::string& meminfo);
-/// Whether a control group that this process is in has a limit of its own, of which /proc/meminfo does not know.
-bool is_limited();
 
-/// Tells when the host's programs wait for memory (PSI), more than 150 ms in 2 s, while it is scarce or limited. Silent
-/// where the kernel has no such thing.
+/// Tells when the host's programs wait for memory (PSI), more than 150 ms in 2 s, while it is scarce or a control group
+/// limits ours. Silent where the kernel has no such thing.
 class StallWatch {
  public:
   /// `stalled` is called on the executor.
