@@ -17,7 +17,7 @@
 namespace sprite::cli {
 namespace {
 
-constexpr std::chrono::milliseconds patience_with_ending{2000}, between_looks{100};
+constexpr std::chrono::milliseconds patience_with_ending{15'000}, patience_with_news{500}, between_looks{100};
 
 struct Options {
   std::string directory, session_id;
@@ -36,9 +36,9 @@ void add_terminal_variables(std::vector<std::string>& environment) {
 }
 
 /// A machine that has ended takes its connections with it before what is left of it is cleared away: until then its
-/// sprite runs.
+/// sprite runs, but says that its agent is out of reach.
 void explain_loss(Context& context, const std::string& sprite, Error& error) {
-  const auto deadline = std::chrono::steady_clock::now() + patience_with_ending;
+  const auto begin = std::chrono::steady_clock::now();
   for (;; std::this_thread::sleep_for(between_looks)) {
     const auto api = context.api();
     const auto answer = api ? (*api)->fetch({"GET", sprite_path(sprite)}) : api.error();
@@ -46,8 +46,10 @@ void explain_loss(Context& context, const std::string& sprite, Error& error) {
     std::string fate = "the sprite was destroyed";
     if (answer->status != 404) {
       const auto now = wire::from_json<wire::Sprite>(answer->body);
-      if (now && now->status == "running" && std::chrono::steady_clock::now() < deadline) continue;
-      if (!now || now->status != "cold") return;
+      if (!now) return;
+      const auto patience = now->detail.empty() ? patience_with_news : patience_with_ending;
+      if (now->status == "running" && std::chrono::steady_clock::now() < begin + patience) continue;
+      if (now->status != "cold") return;
       fate = now->detail.empty() ? "the sprite was stopped" : "the sprite is cold: " + now->detail;
     }
     error.because = {std::move(fate)};

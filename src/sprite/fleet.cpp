@@ -208,6 +208,8 @@ wire::Sprite Fleet::to_wire(const Entry& entry) const {
   shown.environment = record.environment;
   shown.image = record.image_name + "@" + record.image;
   shown.detail = entry.detail.empty() ? std::string(word_for(entry.phase)) : entry.detail;
+  if (shown.detail.empty() && entry.phase == Phase::running && !entry.machine.reachable())
+    shown.detail = "its agent is out of reach";  // it has ended, which is about to be told, or waits for the next touch
   if (entry.machine.waits_for_space())
     shown.detail = "its writes wait: there is no space left in '" + host_.options().data_dir.string() + "'";
   shown.disk_used_bytes = entry.disk_used_bytes;
