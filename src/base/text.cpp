@@ -207,6 +207,12 @@ std::string trim(std::string_view text) {
   return std::string(text.substr(first, text.find_last_not_of(blanks) - first + 1));
 }
 
+std::string shell_word(std::string_view text) {
+  std::string word = "'";
+  for (const char c : text) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return word + "'";
+}
+
 Result<> check_sprite_name(std::string_view name) {
   const auto allowed = [](char c) { return (c >= 'a' && c <= 'z') || is_digit(c) || c == '-'; };
   if (!name.empty() && name.size() <= 48 && std::ranges::all_of(name, allowed) && name.front() != '-' &&

@@ -30,6 +30,8 @@ std::optional<std::string> nearest(std::string_view word, std::span<const std::s
 std::vector<std::string> split(std::string_view text, char separator);
 std::string join(std::span<const std::string> parts, std::string_view separator);
 std::string trim(std::string_view text);
+/// `text` as one word of a shell line, quoted.
+std::string shell_word(std::string_view text);
 
 /// Checks a sprite's name: 1 to 48 of a-z, 0-9 and '-', first and last not '-'. Errors: invalid.
 Result<> check_sprite_name(std::string_view name);

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "base/process.h"
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/curl.h"
 #include "cli/daemon_process.h"
@@ -42,12 +43,6 @@ Result<int> call(Context& context, const ApiWords& words) {
   return become_curl(curl.argv);
 }
 
-std::string quoted(const std::string& text) {
-  std::string quoted = "'";
-  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted + "'";
-}
-
 Result<int> print_environment(Context& context) {
   TRY_LET(const settings::Loaded* loaded, context.settings());
   TRY(ensure_daemon(loaded->values));
@@ -58,8 +53,8 @@ Result<int> print_environment(Context& context) {
   if (context.globals.json)
     print_json(context.terminal, {{"SPRITES_API_URL", url}, {"SPRITE_TOKEN", record->token}});
   else
-    context.terminal.print("export SPRITES_API_URL=" + quoted(url) + "\nexport SPRITE_TOKEN=" + quoted(record->token) +
-                           "\n");
+    context.terminal.print("export SPRITES_API_URL=" + shell_word(url) +
+                           "\nexport SPRITE_TOKEN=" + shell_word(record->token) + "\n");
   return 0;
 }
 

@@ -60,16 +60,9 @@ std::string mode(Contents contents) {
 constexpr const char* list_archives_hook =
     R"(for deb in "$1"/var/cache/apt/archives/*.deb; do dpkg-deb -f "$deb" Package Version; echo; done > "$1/var/lib/dpkg/status")";
 
-/// `text` as one word of a shell line.
-std::string quoted(const std::string& text) {
-  std::string word = "'";
-  for (const char c : text) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return word + "'";
-}
-
 /// The image's own apt sources take the place of those that the build used.
 std::string write_sources_hook(const std::vector<std::string>& sources) {
-  return R"(rm -f "$1"/etc/apt/sources.list.d/*; printf '%s\n' )" + quoted(join(sources, "\n")) +
+  return R"(rm -f "$1"/etc/apt/sources.list.d/*; printf '%s\n' )" + shell_word(join(sources, "\n")) +
          R"( > "$1/etc/apt/sources.list")";
 }
 

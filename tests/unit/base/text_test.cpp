@@ -36,6 +36,12 @@ TEST_CASE("a time survives being written and read") {
   CHECK_FALSE(parse_time("yesterday"));
 }
 
+TEST_CASE("a word of a shell line is what it was, whatever is in it") {
+  CHECK(shell_word("") == "''");
+  CHECK(shell_word("a b $c") == "'a b $c'");
+  CHECK(shell_word("it's") == "'it'\\''s'");
+}
+
 TEST_CASE("the nearest word is suggested only when it is near") {
   const std::vector<std::string> words{"memory", "vcpus", "memory_dir"};
   CHECK(nearest("memroy", words) == "memory");
