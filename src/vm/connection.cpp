@@ -7,6 +7,7 @@
 #include "base/process.h"
 #include "vm/embedded.h"
 #include "vm/libvirt_library.h"
+#include "vm/one_thread.h"
 
 namespace sprite::vm {
 namespace {
@@ -39,18 +40,41 @@ Result<Platform> learn_platform(virConnectPtr connection, Accelerator accelerato
   const char* type = accelerator == Accelerator::kvm ? "kvm" : "qemu";
   const std::string text = take_text(virConnectGetDomainCapabilities(connection, nullptr, "x86_64", "q35", type, 0));
   if (text.empty()) return libvirt_error("libvirt cannot use QEMU");
-  Platform platform{accelerator, element_text(text, "path"), element_text(text, "machine"), Network::user,
-                    accelerator == Accelerator::emulation ? measure_tsc_khz() : 0};
+  Platform platform{accelerator,
+                    element_text(text, "path"),
+                    element_text(text, "machine"),
+                    Network::user,
+                    accelerator == Accelerator::emulation ? measure_tsc_khz() : 0,
+                    {}};
   if (platform.machine_type.empty() || platform.emulator.empty())
     return Error{Error::Kind::unavailable, "libvirt does not say which q35 machine QEMU has", {}, {}};
   return platform;
 }
 
+/// Asks it what it can do, once, as libvirt asks QEMU. Errors: unavailable (the directory's programs cannot be run).
+Result<> use_launcher(virConnectPtr connection, Path launcher, Platform& platform) {
+  if (take_text(virConnectGetDomainCapabilities(connection, launcher.c_str(), "x86_64", "q35", "qemu", 0)).empty()) {
+    Error error = libvirt_error("libvirt cannot run QEMU by way of '" + launcher.string() + "'");
+    error.hint =
+        "put data_dir where programs may be run (not on a filesystem mounted noexec), or use QEMU 8.1 or newer";
+    return error;
+  }
+  platform.launcher = std::move(launcher);
+  return {};
+}
+
+Result<unsigned long> qemu_version(virConnectPtr connection) {
+  unsigned long version = 0;
+  if (virConnectGetVersion(connection, &version) != 0) return libvirt_error("cannot ask for QEMU's version");
+  return version;
+}
+
 Result<Facts> learn_facts(virConnectPtr connection, AcceleratorDecision decision, const Platform& platform,
                           const NetworkDecision& network) {
-  unsigned long qemu = 0, libvirt = 0;
-  if (virConnectGetVersion(connection, &qemu) != 0 || virConnectGetLibVersion(connection, &libvirt) != 0)
-    return libvirt_error("cannot ask for versions");
+  unsigned long libvirt = 0;
+  TRY_LET(const unsigned long qemu, qemu_version(connection));
+  if (virConnectGetLibVersion(connection, &libvirt) != 0) return libvirt_error("cannot ask for libvirt's version");
+  if (!platform.launcher.empty()) decision.reason += "; QEMU before 8.1 emulates its processors in one thread";
   const auto cpuinfo = read_file("/proc/cpuinfo");
   return Facts{.accelerator = decision.accelerator,
                .accelerator_reason = std::move(decision.reason),
@@ -96,6 +120,11 @@ Result<Opened> open_connection(const LibvirtOptions& options) {
   opened.connection.reset(virConnectOpen(uri.c_str()));
   if (!opened.connection) return opening_error(uri);
   TRY_LET(opened.platform, learn_platform(opened.connection.get(), decision.accelerator));
+  TRY_LET(const unsigned long qemu, qemu_version(opened.connection.get()));
+  if (options.uri.empty() && needs_one_thread(decision.accelerator, qemu)) {
+    TRY_LET(Path launcher, one_thread_launcher(options.directory, opened.platform.emulator));
+    TRY(use_launcher(opened.connection.get(), std::move(launcher), opened.platform));
+  }
   const NetworkDecision network = detect_network(network_trial(options.directory));
   opened.platform.network = network.network;
   TRY_LET(opened.facts, learn_facts(opened.connection.get(), std::move(decision), opened.platform, network));

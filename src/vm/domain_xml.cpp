@@ -88,7 +88,8 @@ std::string ends(const MachineSpec&, const Platform&) {
 // Parts of <devices>, in order.
 
 std::string emulator(const MachineSpec&, const Platform& platform) {
-  return fmt::format("<emulator>{}</emulator>", xml(platform.emulator.string()));
+  const Path& program = platform.launcher.empty() ? platform.emulator : platform.launcher;
+  return fmt::format("<emulator>{}</emulator>", xml(program.string()));
 }
 
 std::string no_usb(const MachineSpec&, const Platform&) { return "<controller type='usb' model='none'/>"; }
@@ -198,6 +199,7 @@ std::string devices_checksum(const MachineSpec& spec, Platform platform) {
   bare.vcpus = spec.vcpus;
   if (!spec.checkpoints_export.empty()) bare.checkpoints_export = "checkpoints";
   platform.tsc_khz = 0;
+  platform.launcher.clear();
   platform.network = Network::user;  // the guest sees the same device
   return fmt::format("{:08x}", crc32c(0, as_bytes(domain_xml(bare, "", platform))));
 }

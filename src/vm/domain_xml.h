@@ -16,6 +16,7 @@ struct Platform {
   /// Emulation: told to guests, whose own measuring fails on a busy host and leaves a clock that runs several times too
   /// fast. 0: they measure.
   unsigned long tsc_khz = 0;
+  Path launcher;  ///< What libvirt starts in the emulator's place; empty: the emulator itself.
 };
 
 /// Whether QEMU boots the kernel or waits for a saved state.

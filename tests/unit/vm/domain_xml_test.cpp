@@ -27,7 +27,9 @@ MachineSpec spec() {
           .mac_address = "52:54:00:12:34:56"};
 }
 
-Platform platform() { return {Accelerator::emulation, "/usr/bin/qemu-system-x86_64", "pc-q35-7.2", Network::passt}; }
+Platform platform() {
+  return {Accelerator::emulation, "/usr/bin/qemu-system-x86_64", "pc-q35-7.2", Network::passt, 0, {}};
+}
 
 constexpr auto golden = R"(<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
 <name>sprite-111111112222</name>
@@ -128,6 +130,12 @@ TEST_CASE("a machine that waits for a state is told so; all else is the same") {
   CHECK(waits == boots);
 }
 
+TEST_CASE("a launcher takes QEMU's place") {
+  Platform platform = ::platform();
+  platform.launcher = "/data/qemu-one-thread";
+  CHECK(domain_xml(spec(), "", platform).find("<emulator>/data/qemu-one-thread</emulator>") != std::string::npos);
+}
+
 TEST_CASE("the checksum of devices changes with the machine, not with its names") {
   const std::string checksum = devices_checksum(spec(), platform());
   MachineSpec renamed = spec();
@@ -137,6 +145,7 @@ TEST_CASE("the checksum of devices changes with the machine, not with its names"
   renamed.mac_address = "52:54:00:00:00:00";
   Platform same = platform();
   same.tsc_khz = 12345;
+  same.launcher = "/launcher";
   same.network = Network::user;
   CHECK(devices_checksum(renamed, same) == checksum);
   MachineSpec larger = spec();

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/locked.h"
+#include "base/text.h"
 #include "base/unix_socket.h"
 #include "machine_rig.h"
 #include "vm/machine_files.h"
@@ -512,6 +513,22 @@ TEST_CASE("what doctor asks") {
   CHECK(facts.libvirt_version.find('.') != std::string::npos);
   CHECK(facts.machine_type.starts_with("pc-q35-"));
   CHECK((facts.network == "passt") == facts.network_reason.empty());
+}
+
+TEST_CASE("a QEMU whose threads overtake each other emulates in one") {
+  Rig& rig = Rig::instance();
+  const DiskServer disk(rig.directory());
+  Hypervisor* const hypervisor = rig.open();
+  const MachineSpec spec = rig.spec(1);
+  REQUIRE_OK(hypervisor->start(spec));
+  const auto pid = read_file(spec.runtime_directory / "qemu.pid");
+  REQUIRE(pid);
+  const auto words = read_file("/proc/" + trim(*pid) + "/cmdline");
+  REQUIRE(words);
+  const Facts facts = hypervisor->facts();
+  const bool overtake = facts.accelerator == Accelerator::emulation && std::stod(facts.qemu_version) < 8.1;
+  CHECK((words->find("tcg,thread=single") != std::string::npos) == overtake);
+  REQUIRE_OK(hypervisor->destroy(spec.id));
 }
 
 TEST_CASE("a network helper that a killed process left while it tried is ended by the next that tries") {
