@@ -113,6 +113,7 @@ Result<Opened> open_connection(const LibvirtOptions& options) {
   std::string uri = options.uri;
   if (uri.empty()) {
     TRY_LET(uri, prepare_embedded(options.directory, options.short_name));
+    clear_unfinished(options.directory);
   }
   announce_probing(options);
   Opened opened;

@@ -4,6 +4,8 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <set>
+
 #include "base/directory.h"
 #include "vm/machine_files.h"
 #include "vm/network.h"
@@ -85,6 +87,39 @@ void end_probes(const Path& root) {
 void remove_probes(const Path& root) {
   end_probes(root);
   for (const Path& probe : probes_of(root)) (void)remove_tree(probe);
+}
+
+namespace {
+
+/// As libvirt noted the machine last, before the domain's own XML.
+bool is_unfinished(std::string_view noted) {
+  const std::string_view status = noted.substr(0, noted.find("<domain "));
+  const auto has = [&](std::string_view part) { return status.find(part) != std::string_view::npos; };
+  return has("async='start'") || has("<job type='destroy'") || has("<domstatus state='shutdown'");
+}
+
+void forget(const Path& root, const std::string& name) {
+  for (const char* suffix : {".pid", ".xml", ".xml.new"}) ::unlink((root / "run" / "qemu" / (name + suffix)).c_str());
+  for (const Path& sockets : {root / "lib" / "qemu", root / "lib" / "qemu" / "channel" / "target"})
+    for (const Path& each : entries_of(sockets))
+      if (each.filename().string().ends_with("-" + name)) (void)remove_tree(each);
+}
+
+}  // namespace
+
+void clear_unfinished(const Path& root) {
+  const Path notes = root / "run" / "qemu";
+  if (is_held(notes / "driver.pid")) return;  // they are another process's, which lives
+  std::set<std::string> names;
+  for (const Path& each : entries_of(notes))
+    if (const std::string file = each.filename(); file.starts_with("sprite-"))
+      names.insert(file.substr(0, file.find('.')));
+  for (const std::string& name : names) {
+    const auto noted = read_file(notes / (name + ".xml"));
+    if (noted && !is_unfinished(*noted)) continue;
+    (void)kill_holder(notes / (name + ".pid"));  // ignoring: libvirt will try, too
+    forget(root, name);
+  }
 }
 
 std::string element_text(std::string_view xml, std::string_view name) {

@@ -22,6 +22,11 @@ void end_probes(const Path& root);
 /// As end_probes(), and removes the folders of those that nobody waits for. Not while libvirt asks.
 void remove_probes(const Path& root);
 
+/// Ends machines in whose start or end an earlier process was killed, and removes what libvirt noted of them. libvirt
+/// asks such a QEMU to end by itself, which it cannot before its disk is served, and waits 10 s for each of them while
+/// nobody may ask it anything; of one that was hardly begun it forgets nothing. Before libvirt is opened.
+void clear_unfinished(const Path& root);
+
 /// Text of the first element of that name: element_text("<a><b>x</b></a>", "b") is "x"; empty if there is none.
 std::string element_text(std::string_view xml, std::string_view name);
 

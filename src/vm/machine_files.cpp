@@ -232,10 +232,12 @@ void remove_files(const Record& record) {
     std::filesystem::remove(file, ignored);
 }
 
-bool process_lives(const Path& runtime_directory) {
-  const auto file = open_file(pid_file(runtime_directory), O_RDWR);
+bool is_held(const Path& pid_file) {
+  const auto file = open_file(pid_file, O_RDWR);
   return file && lock_holder(*file);
 }
+
+bool process_lives(const Path& runtime_directory) { return is_held(pid_file(runtime_directory)); }
 
 Result<bool> kill_process(const Path& runtime_directory) { return kill_holder(pid_file(runtime_directory)); }
 
