@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <regex>
 
 #include "base/text.h"
 
@@ -201,6 +202,7 @@ int Rig::run_child(const std::string& test_case) {
                   std::chrono::seconds(120));
   REQUIRE(child);
   if (child->exit_status == 1) MESSAGE(child->out);
+  REQUIRE_FALSE(std::regex_search(child->out, std::regex("test cases: +0 ")));  // doctest is content with none
   return child->exit_status;
 }
 
