@@ -12,6 +12,7 @@
 #include "cli/exec_client.h"
 #include "cli/outlook.h"
 #include "cli/resources.h"
+#include "wire/activity.h"
 #include "wire/json.h"
 
 namespace sprite::cli {
@@ -47,7 +48,7 @@ void explain_loss(Context& context, const std::string& sprite, Error& error) {
     if (answer->status != 404) {
       const auto now = wire::from_json<wire::Sprite>(answer->body);
       if (!now) return;
-      const auto patience = now->detail.empty() ? patience_with_news : patience_with_ending;
+      const auto patience = now->detail == wire::out_of_reach ? patience_with_ending : patience_with_news;
       if (now->status == "running" && std::chrono::steady_clock::now() < begin + patience) continue;
       if (now->status != "cold") return;
       fate = now->detail.empty() ? "the sprite was stopped" : "the sprite is cold: " + now->detail;
@@ -69,7 +70,11 @@ ExecStreams our_streams(Context& context, const std::string& sprite) {
     if (!now) return;  // what the command itself meets is said
     if (const auto warning = memory_warning(*now, begin)) context.terminal.note(*warning);
   };
-  streams.lost = [&context, sprite](Error& error) { explain_loss(context, sprite, error); };
+  streams.lost = [&context, sprite](Error& error) {
+    context.terminal.progress("the connection was lost; asking why…");
+    explain_loss(context, sprite, error);
+    context.terminal.progress("");
+  };
   return streams;
 }
 

@@ -13,6 +13,7 @@
 #include "sprite/hidden_vms.h"
 #include "sprite/on_pool.h"
 #include "vm/machine_files.h"
+#include "wire/activity.h"
 
 namespace sprite {
 namespace {
@@ -208,8 +209,11 @@ wire::Sprite Fleet::to_wire(const Entry& entry) const {
   shown.environment = record.environment;
   shown.image = record.image_name + "@" + record.image;
   shown.detail = entry.detail.empty() ? std::string(word_for(entry.phase)) : entry.detail;
-  if (shown.detail.empty() && entry.phase == Phase::running && !entry.machine.reachable())
-    shown.detail = "its agent is out of reach";  // it has ended, which is about to be told, or waits for the next touch
+  const bool out_of_reach =
+      (entry.phase == Phase::running || entry.phase == Phase::stopping) && !entry.machine.reachable();
+  const bool may_say =
+      shown.detail.empty() || shown.detail == word_for(entry.phase) || shown.detail.starts_with(wire::booted_anew);
+  if (out_of_reach && may_say) shown.detail = wire::out_of_reach;  // it has ended, or waits for the next touch
   if (entry.machine.waits_for_space())
     shown.detail = "its writes wait: there is no space left in '" + host_.options().data_dir.string() + "'";
   shown.disk_used_bytes = entry.disk_used_bytes;

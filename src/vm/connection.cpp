@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <mutex>
 
 #include "base/process.h"
 #include "vm/embedded.h"
@@ -51,14 +52,12 @@ Result<Platform> learn_platform(virConnectPtr connection, Accelerator accelerato
   return platform;
 }
 
-/// Asks it what it can do, once, as libvirt asks QEMU. Errors: unavailable (the directory's programs cannot be run).
-Result<> use_launcher(virConnectPtr connection, Path launcher, Platform& platform) {
-  if (take_text(virConnectGetDomainCapabilities(connection, launcher.c_str(), "x86_64", "q35", "qemu", 0)).empty()) {
-    Error error = libvirt_error("libvirt cannot run QEMU by way of '" + launcher.string() + "'");
-    error.hint =
-        "put data_dir where programs may be run (not on a filesystem mounted noexec), or use QEMU 8.1 or newer";
-    return error;
-  }
+/// libvirt asks it what it can do, once, as it asks QEMU. Errors: as write_file_atomically(), unavailable (programs in
+/// the directory cannot be run).
+Result<> use_one_thread(virConnectPtr connection, const Path& directory, Platform& platform) {
+  TRY_LET(Path launcher, one_thread_launcher(directory, platform.emulator));
+  if (take_text(virConnectGetDomainCapabilities(connection, launcher.c_str(), "x86_64", "q35", "qemu", 0)).empty())
+    return libvirt_error("libvirt cannot run '" + launcher.string() + "'");
   platform.launcher = std::move(launcher);
   return {};
 }
@@ -74,7 +73,8 @@ Result<Facts> learn_facts(virConnectPtr connection, AcceleratorDecision decision
   unsigned long libvirt = 0;
   TRY_LET(const unsigned long qemu, qemu_version(connection));
   if (virConnectGetLibVersion(connection, &libvirt) != 0) return libvirt_error("cannot ask for libvirt's version");
-  if (!platform.launcher.empty()) decision.reason += "; QEMU before 8.1 emulates its processors in one thread";
+  if (!platform.launcher.empty())
+    decision.reason += "; a sprite's processors share one thread, since QEMU is older than 8.1";
   const auto cpuinfo = read_file("/proc/cpuinfo");
   return Facts{.accelerator = decision.accelerator,
                .accelerator_reason = std::move(decision.reason),
@@ -113,7 +113,8 @@ Result<Opened> open_connection(const LibvirtOptions& options) {
   std::string uri = options.uri;
   if (uri.empty()) {
     TRY_LET(uri, prepare_embedded(options.directory, options.short_name));
-    clear_unfinished(options.directory);
+    static std::once_flag cleared;  // a look at libvirt's lock would take it from an earlier opening of ours
+    std::call_once(cleared, clear_unfinished, options.directory);
   }
   announce_probing(options);
   Opened opened;
@@ -123,8 +124,9 @@ Result<Opened> open_connection(const LibvirtOptions& options) {
   TRY_LET(opened.platform, learn_platform(opened.connection.get(), decision.accelerator));
   TRY_LET(const unsigned long qemu, qemu_version(opened.connection.get()));
   if (options.uri.empty() && needs_one_thread(decision.accelerator, qemu)) {
-    TRY_LET(Path launcher, one_thread_launcher(options.directory, opened.platform.emulator));
-    TRY(use_launcher(opened.connection.get(), std::move(launcher), opened.platform));
+    const auto used = use_one_thread(opened.connection.get(), options.directory, opened.platform);
+    if (!used && options.on_notice)
+      options.on_notice("sprites may hang, since QEMU is older than 8.1 and emulates in threads: " + used.error().what);
   }
   const NetworkDecision network = detect_network(network_trial(options.directory));
   opened.platform.network = network.network;

@@ -91,16 +91,19 @@ void remove_probes(const Path& root) {
 
 namespace {
 
-/// As libvirt noted the machine last, before the domain's own XML.
+/// As libvirt noted the machine last, before the domain's own XML. One that has started may still be noted with its
+/// start's job, if there was no room for a later note.
 bool is_unfinished(std::string_view noted) {
   const std::string_view status = noted.substr(0, noted.find("<domain "));
   const auto has = [&](std::string_view part) { return status.find(part) != std::string_view::npos; };
-  return has("async='start'") || has("<job type='destroy'") || has("<domstatus state='shutdown'");
+  return has("<domstatus state='paused' reason='starting up'") || has("<job type='destroy'") ||
+         has("<domstatus state='shutdown'");
 }
 
 void forget(const Path& root, const std::string& name) {
   for (const char* suffix : {".pid", ".xml", ".xml.new"}) ::unlink((root / "run" / "qemu" / (name + suffix)).c_str());
-  for (const Path& sockets : {root / "lib" / "qemu", root / "lib" / "qemu" / "channel" / "target"})
+  const Path sockets_of_qemu = root / "lib" / "qemu", notes = root / "run" / "qemu";
+  for (const Path& sockets : {sockets_of_qemu, sockets_of_qemu / "channel" / "target", notes / "channel"})
     for (const Path& each : entries_of(sockets))
       if (each.filename().string().ends_with("-" + name)) (void)remove_tree(each);
 }
@@ -116,8 +119,9 @@ void clear_unfinished(const Path& root) {
       names.insert(file.substr(0, file.find('.')));
   for (const std::string& name : names) {
     const auto noted = read_file(notes / (name + ".xml"));
-    if (noted && !is_unfinished(*noted)) continue;
-    (void)kill_holder(notes / (name + ".pid"));  // ignoring: libvirt will try, too
+    if (noted ? !is_unfinished(*noted) : noted.error().kind != Error::Kind::not_found) continue;
+    const Path pid_file = notes / (name + ".pid");
+    if (!kill_holder(pid_file) || is_held(pid_file)) continue;  // libvirt tries, too
     forget(root, name);
   }
 }

@@ -75,12 +75,18 @@ Result<> check_readable(std::string_view what, const Path& path) {
   return error;
 }
 
-/// Who holds the lock on a pid file: only a QEMU that lives.
-std::optional<pid_t> lock_holder(const Fd& file) {
+/// The process that holds the lock on a pid file; 0 if it is in another namespace.
+std::optional<pid_t> locked_by(const Fd& file) {
   struct flock lock {};
   lock.l_type = F_WRLCK;
-  if (::fcntl(file.get(), F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK || lock.l_pid <= 1) return std::nullopt;
+  if (::fcntl(file.get(), F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) return std::nullopt;
   return lock.l_pid;
+}
+
+/// Who holds the lock on a pid file: only a QEMU that lives.
+std::optional<pid_t> lock_holder(const Fd& file) {
+  const auto holder = locked_by(file);
+  return holder && *holder > 1 ? holder : std::nullopt;
 }
 
 }  // namespace
@@ -232,12 +238,15 @@ void remove_files(const Record& record) {
     std::filesystem::remove(file, ignored);
 }
 
-bool is_held(const Path& pid_file) {
-  const auto file = open_file(pid_file, O_RDWR);
-  return file && lock_holder(*file);
+bool is_held(const Path& file) {
+  const auto opened = open_file(file, O_RDWR);
+  return opened && locked_by(*opened);
 }
 
-bool process_lives(const Path& runtime_directory) { return is_held(pid_file(runtime_directory)); }
+bool process_lives(const Path& runtime_directory) {
+  const auto file = open_file(pid_file(runtime_directory), O_RDWR);
+  return file && lock_holder(*file);
+}
 
 Result<bool> kill_process(const Path& runtime_directory) { return kill_holder(pid_file(runtime_directory)); }
 

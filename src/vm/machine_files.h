@@ -96,8 +96,8 @@ void remove_files(const Record& record);
 /// Whether the machine's QEMU lives.
 bool process_lives(const Path& runtime_directory);
 
-/// Whether a process that lives holds the lock on this pid file.
-bool is_held(const Path& pid_file);
+/// Whether another process that lives holds the lock on this file.
+bool is_held(const Path& file);
 
 /// Kills the QEMU that holds the lock on this pid file and returns when its files are closed; false if there is none.
 /// Errors: unavailable (it does not die).

@@ -14,7 +14,7 @@ namespace sprite::vm {
 bool needs_one_thread(Accelerator accelerator, unsigned long qemu);
 
 /// A program in `directory` that takes QEMU's place in front of `emulator`, since libvirt knows no such setting; is
-/// left alone where it is as it should be. Errors: as write_file_atomically().
+/// left alone where it is as it should be. Errors: as write_file_atomically(), as system_error (no such emulator).
 Result<Path> one_thread_launcher(const Path& directory, const Path& emulator);
 
 }  // namespace sprite::vm

@@ -9,6 +9,8 @@
 
 namespace sprite::wire {
 
+/// The detail of a sprite whose machine ends, or whose agent nobody has asked since it was lost.
+inline constexpr std::string_view out_of_reach = "its agent is out of reach";
 /// How the detail of a running sprite begins whose saved memory was there, but could not be used: programs ended.
 inline constexpr std::string_view booted_anew = "booted anew, since its saved memory could not be used: ";
 

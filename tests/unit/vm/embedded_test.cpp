@@ -54,6 +54,7 @@ struct Root {
   explicit Root(const char* noted) {
     REQUIRE(make_directories(notes));
     REQUIRE(make_directories(sockets / "domain-1-sprite-one"));
+    REQUIRE(make_directories(notes / "channel" / "1-sprite-one"));
     REQUIRE(make_directories(sockets / "domain-2-sprite-two"));
     REQUIRE(write_file_atomically(notes / "sprite-one.xml", noted));
     REQUIRE(write_file_atomically(notes / "sprite-two.xml", running));
@@ -64,7 +65,8 @@ struct Root {
   }
   bool has_one() const {
     return std::filesystem::exists(notes / "sprite-one.xml") || std::filesystem::exists(notes / "sprite-one.pid") ||
-           std::filesystem::exists(sockets / "domain-1-sprite-one");
+           std::filesystem::exists(sockets / "domain-1-sprite-one") ||
+           std::filesystem::exists(notes / "channel" / "1-sprite-one");
   }
   bool has_two() const {
     return is_held(notes / "sprite-two.pid") && std::filesystem::exists(notes / "sprite-two.xml") &&
@@ -90,6 +92,28 @@ TEST_CASE("a machine in whose start or end the daemon was killed is ended withou
     CHECK_FALSE(root.has_one());
     CHECK(root.has_two());
   }
+}
+
+TEST_CASE("a machine that has started goes on, though libvirt found no room to note that its start has ended") {
+  for (const char* noted :
+       {"<domstatus state='running' reason='unpaused' pid='7'><job type='none' async='start'/><domain "
+        "type='qemu'/></domstatus>",
+        "<domstatus state='paused' reason='user' pid='7'><job type='none' async='start'/><domain "
+        "type='qemu'/></domstatus>"}) {
+    CAPTURE(noted);
+    const Root root(noted);
+    clear_unfinished(root.root.path());
+    CHECK(is_held(root.notes / "sprite-one.pid"));
+    CHECK(root.has_one());
+  }
+}
+
+TEST_CASE("a machine whose note cannot be read goes on") {
+  const Root root(starting);
+  std::filesystem::remove(root.notes / "sprite-one.xml");
+  REQUIRE(make_directories(root.notes / "sprite-one.xml"));
+  clear_unfinished(root.root.path());
+  CHECK(is_held(root.notes / "sprite-one.pid"));
 }
 
 TEST_CASE("a machine of which nothing but a pid file was noted is ended, too") {

@@ -31,6 +31,16 @@ TEST_CASE("the launcher passes everything on, and asks for one thread") {
         "<none,accel=tcg>\n");
 }
 
+TEST_CASE("a QEMU that was upgraded has another launcher, of which libvirt asks anew what it can do") {
+  const test::TemporaryDirectory directory;
+  const Path emulator = directory.path() / "qemu";
+  REQUIRE(write_file_atomically(emulator, "#!/bin/sh\n", 0700));
+  const std::string before = *read_file(*one_thread_launcher(directory.path(), emulator));
+  REQUIRE(write_file_atomically(emulator, "#!/bin/sh\ntrue\n", 0700));
+  CHECK(*read_file(*one_thread_launcher(directory.path(), emulator)) != before);
+  CHECK_FALSE(one_thread_launcher(directory.path(), directory.path() / "nothing"));
+}
+
 TEST_CASE("a launcher that is as it should be is left alone, since libvirt asks a changed one anew") {
   const test::TemporaryDirectory directory;
   const Path file = *one_thread_launcher(directory.path(), "/bin/true");
