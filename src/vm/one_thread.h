@@ -3,8 +3,8 @@
 ///
 /// QEMU before 8.1 reads code for its translation without a lock against the machine's other processors: what one of
 /// them writes into that code meanwhile goes unnoticed, and the stale translation is run from then on. Linux changes
-/// its own code all the time (static keys), and so do just-in-time compilers. Of cold boots about one in two hundred
-/// hung so, with both processors at 100 %; one thread cannot be overtaken by itself.
+/// its own code all the time (static keys), and so do just-in-time compilers. Of cold boots on a busy host about one in
+/// a hundred hung so, with both processors at 100 %; one thread cannot be overtaken by itself.
 #include "base/file.h"
 #include "vm/hypervisor.h"
 
