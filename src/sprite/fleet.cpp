@@ -211,8 +211,7 @@ wire::Sprite Fleet::to_wire(const Entry& entry) const {
   shown.detail = entry.detail.empty() ? std::string(word_for(entry.phase)) : entry.detail;
   const bool out_of_reach =
       (entry.phase == Phase::running || entry.phase == Phase::stopping) && !entry.machine.reachable();
-  const bool may_say =
-      shown.detail.empty() || shown.detail == word_for(entry.phase) || shown.detail.starts_with(wire::booted_anew);
+  const bool may_say = entry.detail.empty() || entry.detail.starts_with(wire::booted_anew);
   if (out_of_reach && may_say) shown.detail = wire::out_of_reach;  // it has ended, or waits for the next touch
   if (entry.machine.waits_for_space())
     shown.detail = "its writes wait: there is no space left in '" + host_.options().data_dir.string() + "'";

@@ -36,10 +36,15 @@ void announce_probing(const LibvirtOptions& options) {
     options.on_notice("libvirt asks QEMU what it can do; once, for a few seconds");
 }
 
+/// As XML; empty if libvirt cannot use it. `emulator` nullptr: the one that libvirt chooses.
+std::string capabilities_text(virConnectPtr connection, const char* emulator, Accelerator accelerator) {
+  const char* type = accelerator == Accelerator::kvm ? "kvm" : "qemu";
+  return take_text(virConnectGetDomainCapabilities(connection, emulator, "x86_64", "q35", type, 0));
+}
+
 /// The versioned machine type and the emulator's path, for a machine of that accelerator. Errors: unavailable.
 Result<Platform> learn_platform(virConnectPtr connection, Accelerator accelerator) {
-  const char* type = accelerator == Accelerator::kvm ? "kvm" : "qemu";
-  const std::string text = take_text(virConnectGetDomainCapabilities(connection, nullptr, "x86_64", "q35", type, 0));
+  const std::string text = capabilities_text(connection, nullptr, accelerator);
   if (text.empty()) return libvirt_error("libvirt cannot use QEMU");
   Platform platform{accelerator,
                     element_text(text, "path"),
@@ -56,7 +61,7 @@ Result<Platform> learn_platform(virConnectPtr connection, Accelerator accelerato
 /// the directory cannot be run).
 Result<> use_one_thread(virConnectPtr connection, const Path& directory, Platform& platform) {
   TRY_LET(Path launcher, one_thread_launcher(directory, platform.emulator));
-  if (take_text(virConnectGetDomainCapabilities(connection, launcher.c_str(), "x86_64", "q35", "qemu", 0)).empty())
+  if (capabilities_text(connection, launcher.c_str(), platform.accelerator).empty())
     return libvirt_error("libvirt cannot run '" + launcher.string() + "'");
   platform.launcher = std::move(launcher);
   return {};
@@ -68,10 +73,9 @@ Result<unsigned long> qemu_version(virConnectPtr connection) {
   return version;
 }
 
-Result<Facts> learn_facts(virConnectPtr connection, AcceleratorDecision decision, const Platform& platform,
-                          const NetworkDecision& network) {
+Result<Facts> learn_facts(virConnectPtr connection, unsigned long qemu, AcceleratorDecision decision,
+                          const Platform& platform, const NetworkDecision& network) {
   unsigned long libvirt = 0;
-  TRY_LET(const unsigned long qemu, qemu_version(connection));
   if (virConnectGetLibVersion(connection, &libvirt) != 0) return libvirt_error("cannot ask for libvirt's version");
   if (!platform.launcher.empty())
     decision.reason += "; a sprite's processors share one thread, since QEMU is older than 8.1";
@@ -130,7 +134,7 @@ Result<Opened> open_connection(const LibvirtOptions& options) {
   }
   const NetworkDecision network = detect_network(network_trial(options.directory));
   opened.platform.network = network.network;
-  TRY_LET(opened.facts, learn_facts(opened.connection.get(), std::move(decision), opened.platform, network));
+  TRY_LET(opened.facts, learn_facts(opened.connection.get(), qemu, std::move(decision), opened.platform, network));
   opened.log_directory = log_directory_for(options);
   if (options.uri.empty()) opened.log_owner = QemuLogs::Owner::us;
   if (options.uri.empty()) remove_probes(options.directory);  // of a process that was killed while it asked

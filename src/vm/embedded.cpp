@@ -101,8 +101,8 @@ bool is_unfinished(std::string_view noted) {
 }
 
 void forget(const Path& root, const std::string& name) {
-  for (const char* suffix : {".pid", ".xml", ".xml.new"}) ::unlink((root / "run" / "qemu" / (name + suffix)).c_str());
   const Path sockets_of_qemu = root / "lib" / "qemu", notes = root / "run" / "qemu";
+  for (const char* suffix : {".pid", ".xml", ".xml.new"}) ::unlink((notes / (name + suffix)).c_str());
   for (const Path& sockets : {sockets_of_qemu, sockets_of_qemu / "channel" / "target", notes / "channel"})
     for (const Path& each : entries_of(sockets))
       if (each.filename().string().ends_with("-" + name)) (void)remove_tree(each);
